@@ -1,0 +1,16 @@
+//! What casewire is about, with no IO, no async and no database: addresses, cases, messages, rules,
+//! and the two functions everything else serves: [`plan::plan`] and [`decide::decide`].
+//!
+//! Time, randomness and ids are arguments of everything here, so that a test can freeze them.
+
+pub mod address;
+pub mod directory;
+pub mod event;
+pub mod id;
+pub mod seal;
+pub mod text;
+
+pub use address::{Address, Region};
+pub use event::{DedupeId, Event, EventKind, Source};
+pub use id::{AccountId, CaseId, CaseNumber, ContactId, ConversationId, LineId, MessageId, WorkspaceId};
+pub use text::Text;

@@ -1,0 +1,1 @@
+//! casewire worker.
