@@ -1,5 +1,5 @@
 //! What casewire is about, with no IO, no async and no database: addresses, cases, messages, rules,
-//! and the two functions everything else serves: [`plan::plan`] and [`decide::decide`].
+//! and the two functions everything else serves, `plan` and `decide`.
 //!
 //! Time, randomness and ids are arguments of everything here, so that a test can freeze them.
 
@@ -7,10 +7,14 @@ pub mod address;
 pub mod directory;
 pub mod event;
 pub mod id;
+pub mod inbound;
 pub mod seal;
+pub mod status;
 pub mod text;
 
 pub use address::{Address, Region};
 pub use event::{DedupeId, Event, EventKind, Source};
 pub use id::{AccountId, CaseId, CaseNumber, ContactId, ConversationId, LineId, MessageId, WorkspaceId};
+pub use inbound::{InboundText, Keyword, Location, Media, StatusReport};
+pub use status::{DeliveryStatus, Progress};
 pub use text::Text;
