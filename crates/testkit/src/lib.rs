@@ -1,1 +1,15 @@
-//! casewire testkit.
+#![doc = include_str!("../README.md")]
+
+mod child;
+pub mod http;
+pub mod nats;
+pub mod port;
+pub mod postgres;
+pub mod process;
+mod program;
+mod wait;
+
+pub use nats::NatsServer;
+pub use postgres::Postgres;
+pub use process::{Casewire, Finished};
+pub use wait::{eventually, eventually_some};
