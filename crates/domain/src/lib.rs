@@ -4,12 +4,23 @@
 //! Time, randomness and ids are arguments of everything here, so that a test can freeze them.
 
 pub mod address;
+pub mod case;
+pub mod command;
+pub mod contact;
+pub mod decide;
 pub mod directory;
 pub mod event;
 pub mod id;
 pub mod inbound;
+pub mod line;
+pub mod message;
+pub mod outbox;
+pub mod plan;
+pub mod reference;
 pub mod seal;
+pub mod state;
 pub mod status;
+pub mod template;
 pub mod text;
 
 pub use address::{Address, Region};

@@ -1,0 +1,84 @@
+//! What asks for a decision: an event, an agent's act, the outcome of a send.
+
+use chrono::{DateTime, Utc};
+
+use crate::case::CaseStatus;
+use crate::event::{DedupeId, EventKind};
+use crate::id::{CaseNumber, MessageId};
+use crate::inbound::{InboundText, StatusReport};
+use crate::outbox::AttemptOutcome;
+use crate::text::Text;
+
+/// What asks for a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A customer's text arrived.
+    Text(EventFacts, InboundText),
+    /// A delivery callback arrived.
+    Status(EventFacts, StatusReport),
+    /// A signed event of a kind nothing is done with.
+    Record(EventFacts),
+    /// An event that cannot be handled; kept with its reason.
+    SetAside(EventFacts, String),
+    /// An agent replies to a case.
+    Reply(Reply),
+    /// An agent sets a case's status.
+    SetStatus {
+        /// The case.
+        case: CaseNumber,
+        /// What it becomes.
+        status: CaseStatus,
+        /// Who did it.
+        actor: String,
+    },
+    /// An attempt to send came to this.
+    Attempted {
+        /// The message.
+        message_id: MessageId,
+        /// Which attempt.
+        attempt: u32,
+        /// What it came to.
+        outcome: AttemptOutcome,
+    },
+}
+
+/// What an event's row in the database says, whatever the event means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFacts {
+    /// Under which it has its effect once.
+    pub dedupe_id: DedupeId,
+    /// Its kind.
+    pub kind: EventKind,
+    /// The webhook id of the line it came for.
+    pub line: String,
+    /// When ingest had it.
+    pub received_at: DateTime<Utc>,
+    /// The event in its wire form, from which it can be replayed.
+    pub raw: Vec<u8>,
+}
+
+/// An agent's reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The case.
+    pub case: CaseNumber,
+    /// What to send.
+    pub body: Text,
+    /// Who wrote it: `agent:<token name>`.
+    pub author: String,
+    /// Makes repeating the request safe: the same key has its effect once.
+    pub idempotency_key: Option<String>,
+}
+
+impl Command {
+    /// The event this command came from, if from one.
+    pub fn event(&self) -> Option<&EventFacts> {
+        match self {
+            Self::Text(facts, _)
+            | Self::Status(facts, _)
+            | Self::Record(facts)
+            | Self::SetAside(facts, _) => Some(facts),
+            Self::Reply(_) | Self::SetStatus { .. } | Self::Attempted { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What came of an attempt to send. The one rule above all: a text that the provider may have taken is
+//! never sent again.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::report::OPTED_OUT;
+use super::{Decision, Outcome};
+use crate::case::{Trail, TrailEntry};
+use crate::id::MessageId;
+use crate::message::Message;
+use crate::outbox::{AttemptOutcome, OutboxState, Outgoing};
+use crate::state::{Effect, State, SuppressionSource};
+use crate::status::{DeliveryStatus, Progress};
+
+pub(super) fn decide(state: &State, id: MessageId, attempt: u32, outcome: &AttemptOutcome) -> Decision {
+    let Some(message) = state.messages.get(&id) else { return done(Vec::new()) };
+    // A callback may have settled the message while the attempt was under way.
+    let row = state.outbox.get(&id).filter(|row| row.attempt == attempt);
+    match outcome {
+        AttemptOutcome::Accepted { provider_sid, status } => {
+            accepted(state, message, attempt, provider_sid, *status)
+        }
+        AttemptOutcome::NotProcessed { retry_at } => again(row, *retry_at),
+        AttemptOutcome::Rejected { code } => {
+            failed(state, message, row, DeliveryStatus::Failed, *code, "rejected")
+        }
+        AttemptOutcome::Suppressed => {
+            failed(state, message, row, DeliveryStatus::Canceled, None, "opted_out")
+        }
+        AttemptOutcome::Uncertain => uncertain(state, message, row),
+    }
+}
+
+fn done(effects: Vec<Effect>) -> Decision {
+    Decision { outcome: Outcome::Attempted { duplicate_send: false }, effects }
+}
+
+fn accepted(state: &State, message: &Message, attempt: u32, sid: &str, status: DeliveryStatus) -> Decision {
+    let change = json!({ "message": message.id, "attempt": attempt, "provider_sid": sid });
+    if message.provider_sid.as_deref().is_some_and(|known| known != sid) {
+        let effects = entry(state, message, Trail::DuplicateSendDetected, json!({}), change);
+        return Decision {
+            outcome: Outcome::Attempted { duplicate_send: true },
+            effects: effects.into_iter().collect(),
+        };
+    }
+    let mut effects = vec![Effect::PutMessage(Message {
+        provider_sid: Some(sid.to_owned()),
+        progress: message.progress.join(Progress::of(status, None)),
+        ..message.clone()
+    })];
+    if state.outbox.contains_key(&message.id) {
+        effects.push(Effect::Dequeue(message.id));
+        effects.extend(entry(
+            state,
+            message,
+            Trail::SendAccepted,
+            json!({ "rule": "provider_answer" }),
+            change,
+        ));
+    }
+    done(effects)
+}
+
+fn again(row: Option<&Outgoing>, retry_at: DateTime<Utc>) -> Decision {
+    let pending = |row: &Outgoing| Outgoing {
+        state: OutboxState::Pending,
+        due_at: retry_at,
+        lease_until: None,
+        ..row.clone()
+    };
+    // An attempt whose lease ran out may be held as uncertain by now; a definite answer settles that too.
+    let begun = row.filter(|row| row.state != OutboxState::Pending);
+    done(begun.map(pending).map(Effect::PutOutgoing).into_iter().collect())
+}
+
+fn failed(
+    state: &State,
+    message: &Message,
+    row: Option<&Outgoing>,
+    status: DeliveryStatus,
+    code: Option<u32>,
+    because: &str,
+) -> Decision {
+    let Some(row) = row else { return done(Vec::new()) };
+    let mut effects = vec![
+        Effect::PutMessage(Message {
+            progress: message.progress.join(Progress::of(status, code)),
+            ..message.clone()
+        }),
+        Effect::Dequeue(message.id),
+    ];
+    let change =
+        json!({ "message": message.id, "attempt": row.attempt, "error_code": code, "status": status });
+    effects.extend(entry(state, message, Trail::SendFailed, json!({ "because": because }), change));
+    if code == Some(OPTED_OUT) {
+        effects.push(Effect::Suppress(message.line_id, message.contact_id, SuppressionSource::Provider));
+    }
+    done(effects)
+}
+
+fn uncertain(state: &State, message: &Message, row: Option<&Outgoing>) -> Decision {
+    let Some(row) = row.filter(|row| row.state == OutboxState::Sending) else { return done(Vec::new()) };
+    let held = Outgoing { state: OutboxState::Uncertain, lease_until: None, ..row.clone() };
+    let change = json!({ "message": message.id, "attempt": row.attempt });
+    let why = json!({ "because": "outcome_unknown" });
+    let mut effects = vec![Effect::PutOutgoing(held)];
+    effects.extend(entry(state, message, Trail::SendUncertain, why, change));
+    done(effects)
+}
+
+fn entry(state: &State, message: &Message, kind: Trail, why: Value, change: Value) -> Option<Effect> {
+    let case_id = message.case_id?;
+    Some(Effect::Trail(TrailEntry { case_id, actor: "casewire".into(), kind, why, change, at: state.at }))
+}

@@ -1,0 +1,99 @@
+//! A line: one address customers reach, and the rules it was given.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::{Address, Region};
+use crate::id::{AccountId, LineId, WorkspaceId};
+use crate::template::Template;
+
+/// A line as the rules see it.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Ours.
+    pub id: LineId,
+    /// Who owns its cases and contacts.
+    pub workspace_id: WorkspaceId,
+    /// The account it belongs to.
+    pub account_id: AccountId,
+    /// The `{line}` of its webhook URLs.
+    pub webhook_id: String,
+    /// The address replies leave from.
+    pub address: Address,
+    /// How numbers without a country code are read.
+    pub region: Region,
+    /// What is answered without a person.
+    pub acknowledgements: Acknowledgements,
+    /// How many automatic replies one contact may get.
+    pub guard: Guard,
+}
+
+/// The templates of a line's automatic replies; `None` sends nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Acknowledgements {
+    /// When a text opens a case.
+    pub on_open: Option<Template>,
+    /// When a text reopens a closed case.
+    pub on_reopen: Option<Template>,
+    /// When a text joins a case that is not closed.
+    pub on_update: Option<Template>,
+}
+
+/// The default acknowledgement of a new case.
+pub const DEFAULT_ON_OPEN: &str = "Thanks, we have your message. Your case number is {{ case_number }}.";
+/// The default acknowledgement of a reopened case.
+pub const DEFAULT_ON_REOPEN: &str = "Thanks, we have reopened case {{ case_number }}.";
+
+/// The loop guard: how many automatic replies one contact may get on one line. Two auto-responders would
+/// otherwise write to each other for ever; the provider's own guard acts only at 30 quick replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// In any ten minutes. Three: an opening, a reopening and one more are as many as a person provokes.
+    pub per_ten_minutes: u32,
+    /// In any 24 hours.
+    pub per_day: u32,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { per_ten_minutes: 3, per_day: 10 }
+    }
+}
+
+/// All lines, as one decision sees them.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    by_webhook_id: HashMap<String, Arc<Line>>,
+    by_id: HashMap<LineId, Arc<Line>>,
+    addresses: HashSet<Address>,
+}
+
+impl Rules {
+    /// The rules of these lines.
+    pub fn new(lines: impl IntoIterator<Item = Line>) -> Self {
+        let mut rules = Self::default();
+        for line in lines.into_iter().map(Arc::new) {
+            rules.addresses.insert(line.address.clone());
+            rules.by_webhook_id.insert(line.webhook_id.clone(), line.clone());
+            rules.by_id.insert(line.id, line);
+        }
+        rules
+    }
+
+    /// The line of this webhook id.
+    pub fn line(&self, webhook_id: &str) -> Option<&Line> {
+        self.by_webhook_id.get(webhook_id).map(Arc::as_ref)
+    }
+
+    /// The line of this id.
+    pub fn line_by_id(&self, id: LineId) -> Option<&Line> {
+        self.by_id.get(&id).map(Arc::as_ref)
+    }
+
+    /// Whether an address is one of our own lines: texts between our lines would never end.
+    pub fn is_ours(&self, address: &Address) -> bool {
+        self.addresses.contains(address)
+    }
+}

@@ -1,0 +1,84 @@
+//! What must be known before a command can be decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::address::Address;
+use crate::command::Command;
+use crate::contact::{generated_email, generated_name};
+use crate::event::DedupeId;
+use crate::id::{AccountId, CaseNumber, LineId, MessageId, WorkspaceId};
+use crate::line::Rules;
+use crate::outbox::AttemptOutcome;
+use crate::reference::case_numbers;
+use crate::text::Text;
+
+/// What a batch of commands must know: the keys of the rows to lock and to load.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Events that may have been handled before.
+    pub events: BTreeSet<DedupeId>,
+    /// Contacts by address, made where they do not exist yet.
+    pub contacts: BTreeMap<(WorkspaceId, Address), ContactDraft>,
+    /// Conversations by line and contact, made where they do not exist yet.
+    pub conversations: BTreeSet<(LineId, WorkspaceId, Address)>,
+    /// Cases that are named.
+    pub case_numbers: BTreeSet<CaseNumber>,
+    /// Messages of ours.
+    pub messages: BTreeSet<MessageId>,
+    /// Messages by the provider's id.
+    pub sids: BTreeSet<(AccountId, String)>,
+    /// Replies by author and idempotency key.
+    pub replies: BTreeSet<(String, String)>,
+    /// How many cases may be opened.
+    pub new_cases: usize,
+}
+
+/// A contact as it is made when its first text arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactDraft {
+    /// What to call them.
+    pub name: Text,
+    /// Their generated e-mail.
+    pub email: Text,
+}
+
+/// What this command must know, added to what the batch must know already.
+pub fn plan(rules: &Rules, command: &Command, keys: &mut Keys) {
+    if let Some(event) = command.event() {
+        keys.events.insert(event.dedupe_id.clone());
+    }
+    match command {
+        Command::Text(facts, text) => {
+            let Some(line) = rules.line(&facts.line) else { return };
+            let Ok(address) = Address::parse(&text.from, line.region) else { return };
+            keys.sids.insert((line.account_id, text.provider_sid.clone()));
+            keys.case_numbers.extend(case_numbers(text.body.reveal()));
+            keys.conversations.insert((line.id, line.workspace_id, address.clone()));
+            keys.contacts.entry((line.workspace_id, address.clone())).or_insert_with(|| ContactDraft {
+                name: generated_name(&address, &text.location),
+                email: generated_email(&address),
+            });
+            keys.new_cases += 1;
+        }
+        Command::Status(facts, report) => {
+            keys.messages.extend(report.ours.map(|(message, _)| message));
+            if let Some(line) = rules.line(&facts.line) {
+                keys.sids.insert((line.account_id, report.provider_sid.clone()));
+            }
+        }
+        Command::Reply(reply) => {
+            keys.case_numbers.insert(reply.case);
+            keys.replies.extend(reply.idempotency_key.iter().map(|key| (reply.author.clone(), key.clone())));
+        }
+        Command::SetStatus { case, .. } => {
+            keys.case_numbers.insert(*case);
+        }
+        Command::Attempted { message_id, outcome, .. } => {
+            keys.messages.insert(*message_id);
+            debug_assert!(
+                !matches!(outcome, AttemptOutcome::Accepted { provider_sid, .. } if provider_sid.is_empty())
+            );
+        }
+        Command::Record(_) | Command::SetAside(..) => {}
+    }
+}

@@ -1,0 +1,275 @@
+//! What is known while a batch is decided: what was loaded, changed by every decision so far. The changes
+//! are kept apart, to be written in a few bulk statements.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use chrono::{DateTime, Utc};
+
+use crate::address::Address;
+use crate::case::{Case, Conversation, TrailEntry};
+use crate::command::EventFacts;
+use crate::contact::Contact;
+use crate::event::DedupeId;
+use crate::id::{AccountId, CaseId, CaseNumber, ContactId, ConversationId, LineId, MessageId, WorkspaceId};
+use crate::message::Message;
+use crate::outbox::Outgoing;
+
+/// What is known. Loaded under the locks of its conversations, so that nobody else decides on it.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The transaction's time.
+    pub at: DateTime<Utc>,
+    /// Events handled before, and how.
+    pub events: HashMap<DedupeId, EventOutcome>,
+    /// Contacts.
+    pub contacts: HashMap<ContactId, Contact>,
+    /// Contacts by address.
+    pub contacts_by_address: HashMap<(WorkspaceId, Address), ContactId>,
+    /// Conversations.
+    pub conversations: HashMap<ConversationId, Conversation>,
+    /// Conversations by line and contact.
+    pub conversations_by_contact: HashMap<(LineId, ContactId), ConversationId>,
+    /// Cases: the current ones of these conversations, and the named ones.
+    pub cases: HashMap<CaseId, Case>,
+    /// Cases by number.
+    pub case_numbers: HashMap<CaseNumber, CaseId>,
+    /// Messages of ours.
+    pub messages: HashMap<MessageId, Message>,
+    /// Messages by the provider's id.
+    pub sids: HashMap<(AccountId, String), MessageId>,
+    /// Messages on their way.
+    pub outbox: HashMap<MessageId, Outgoing>,
+    /// Contacts who must not be texted on a line.
+    pub suppressed: HashSet<(LineId, ContactId)>,
+    /// When automatic replies of the last 24 hours were queued, by line and contact.
+    pub automatic: HashMap<(LineId, ContactId), Vec<DateTime<Utc>>>,
+    /// Replies by author and idempotency key.
+    pub replies: HashMap<(String, String), MessageId>,
+    /// Case numbers nobody has yet.
+    pub free_numbers: VecDeque<CaseNumber>,
+    /// What must be written.
+    pub writes: Writes,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventOutcome {
+    /// It had its effect.
+    Handled,
+    /// It is kept, and nothing was to be done.
+    Recorded,
+    /// A status of a text we do not know yet; tried again when we do.
+    Waiting,
+    /// It could not be handled; a person decides.
+    Dead,
+}
+
+impl EventOutcome {
+    /// The name used in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Recorded => "recorded",
+            Self::Waiting => "waiting",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The outcome of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Handled, Self::Recorded, Self::Waiting, Self::Dead].into_iter().find(|o| o.as_str() == name)
+    }
+
+    /// Whether the event must have no further effect.
+    pub fn settled(self) -> bool {
+        matches!(self, Self::Handled | Self::Recorded)
+    }
+}
+
+/// One change a decision makes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A case is new, or has changed.
+    PutCase(Case),
+    /// A conversation's current case.
+    SetCurrent(ConversationId, CaseId),
+    /// A new message.
+    AddMessage(Message),
+    /// A message's progress or provider id has changed.
+    PutMessage(Message),
+    /// A message waits for its turn, or its turn has changed.
+    PutOutgoing(Outgoing),
+    /// A message is settled.
+    Dequeue(MessageId),
+    /// A contact must not be texted on a line.
+    Suppress(LineId, ContactId, SuppressionSource),
+    /// … may be texted again.
+    Lift(LineId, ContactId),
+    /// Something to remember of a case.
+    Trail(TrailEntry),
+    /// An event was handled, and how.
+    PutEvent(EventRow),
+    /// A reply was made under an idempotency key.
+    RememberReply(String, String, MessageId),
+}
+
+/// How we learnt that a contact must not be texted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuppressionSource {
+    /// They sent a STOP word.
+    Keyword,
+    /// The provider refused a text with error 21610.
+    Provider,
+}
+
+impl SuppressionSource {
+    /// The name used in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keyword => "keyword",
+            Self::Provider => "provider",
+        }
+    }
+}
+
+/// An event's row: the proof that it was handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRow {
+    /// The event.
+    pub facts: EventFacts,
+    /// What became of it.
+    pub outcome: EventOutcome,
+    /// Why, in words that hold no number and no text.
+    pub reason: Option<String>,
+    /// The provider's id it waits for.
+    pub provider_sid: Option<String>,
+    /// When it was decided.
+    pub handled_at: DateTime<Utc>,
+}
+
+/// Everything a batch must write, each row once in its last state.
+#[derive(Clone, Debug, Default)]
+pub struct Writes {
+    /// New and changed cases.
+    pub cases: BTreeMap<CaseId, Case>,
+    /// Current cases of conversations.
+    pub current: BTreeMap<ConversationId, CaseId>,
+    /// New messages, in order.
+    pub new_messages: BTreeMap<MessageId, Message>,
+    /// Messages with changed progress.
+    pub changed_messages: BTreeMap<MessageId, Message>,
+    /// Outbox rows to put.
+    pub outgoing: BTreeMap<MessageId, Outgoing>,
+    /// Outbox rows to delete.
+    pub dequeued: Vec<MessageId>,
+    /// Suppressions to add.
+    pub suppress: Vec<(LineId, ContactId, SuppressionSource)>,
+    /// Suppressions to lift.
+    pub lift: Vec<(LineId, ContactId)>,
+    /// Trail entries, in order.
+    pub trail: Vec<TrailEntry>,
+    /// Event rows.
+    pub events: BTreeMap<DedupeId, EventRow>,
+    /// Replies by author and idempotency key.
+    pub replies: Vec<(String, String, MessageId)>,
+}
+
+impl State {
+    /// Whether this event must have no further effect.
+    pub fn settled(&self, dedupe_id: &DedupeId) -> bool {
+        self.events.get(dedupe_id).is_some_and(|outcome| outcome.settled())
+    }
+
+    /// The contact and the conversation of an address on a line.
+    pub fn conversation(
+        &self,
+        line: LineId,
+        workspace: WorkspaceId,
+        address: &Address,
+    ) -> Option<(&Contact, &Conversation)> {
+        let contact_id = self.contacts_by_address.get(&(workspace, address.clone()))?;
+        let conversation_id = self.conversations_by_contact.get(&(line, *contact_id))?;
+        Some((self.contacts.get(contact_id)?, self.conversations.get(conversation_id)?))
+    }
+
+    /// The case of this number.
+    pub fn case(&self, number: CaseNumber) -> Option<&Case> {
+        self.cases.get(self.case_numbers.get(&number)?)
+    }
+
+    /// Carries a decision's changes to the next decision, and to what must be written.
+    pub fn apply(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.apply_one(effect);
+        }
+    }
+
+    fn apply_one(&mut self, effect: Effect) {
+        let writes = &mut self.writes;
+        match effect {
+            Effect::PutCase(case) => {
+                if self.free_numbers.front() == Some(&case.number) {
+                    self.free_numbers.pop_front();
+                }
+                self.case_numbers.insert(case.number, case.id);
+                writes.cases.insert(case.id, case.clone());
+                self.cases.insert(case.id, case);
+            }
+            Effect::SetCurrent(conversation, case) => {
+                if let Some(conversation) = self.conversations.get_mut(&conversation) {
+                    conversation.current_case_id = Some(case);
+                }
+                writes.current.insert(conversation, case);
+            }
+            Effect::AddMessage(message) => {
+                if message.automatic {
+                    let times = self.automatic.entry((message.line_id, message.contact_id)).or_default();
+                    times.push(message.processed_at);
+                }
+                if let Some(sid) = &message.provider_sid {
+                    self.sids.insert((message.account_id, sid.clone()), message.id);
+                }
+                writes.new_messages.insert(message.id, message.clone());
+                self.messages.insert(message.id, message);
+            }
+            Effect::PutMessage(message) => {
+                if let Some(sid) = &message.provider_sid {
+                    self.sids.insert((message.account_id, sid.clone()), message.id);
+                }
+                let new = writes.new_messages.contains_key(&message.id);
+                let kept = if new { &mut writes.new_messages } else { &mut writes.changed_messages };
+                kept.insert(message.id, message.clone());
+                self.messages.insert(message.id, message);
+            }
+            Effect::PutOutgoing(outgoing) => {
+                writes.outgoing.insert(outgoing.message_id, outgoing.clone());
+                self.outbox.insert(outgoing.message_id, outgoing);
+            }
+            Effect::Dequeue(message) => {
+                writes.outgoing.remove(&message);
+                writes.dequeued.push(message);
+                self.outbox.remove(&message);
+            }
+            Effect::Suppress(line, contact, source) => {
+                if self.suppressed.insert((line, contact)) {
+                    writes.lift.retain(|lifted| *lifted != (line, contact));
+                    writes.suppress.push((line, contact, source));
+                }
+            }
+            Effect::Lift(line, contact) => {
+                self.suppressed.remove(&(line, contact));
+                writes.suppress.retain(|(l, c, _)| (*l, *c) != (line, contact));
+                writes.lift.push((line, contact));
+            }
+            Effect::Trail(entry) => writes.trail.push(entry),
+            Effect::PutEvent(row) => {
+                self.events.insert(row.facts.dedupe_id.clone(), row.outcome);
+                writes.events.insert(row.facts.dedupe_id.clone(), row);
+            }
+            Effect::RememberReply(author, key, message) => {
+                self.replies.insert((author.clone(), key.clone()), message);
+                writes.replies.push((author, key, message));
+            }
+        }
+    }
+}
