@@ -18,7 +18,7 @@ pub(crate) fn nats_server() -> Result<PathBuf> {
         return Ok(named);
     }
     let mut folders = on_path();
-    folders.extend(["/usr/sbin".into(), "/usr/local/sbin".into(), tools().join("bin")]);
+    folders.extend(["/usr/sbin".into(), "/usr/local/sbin".into(), tools().join("nats/bin")]);
     search("nats-server", &folders)
 }
 

