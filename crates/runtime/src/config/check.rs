@@ -1,0 +1,137 @@
+//! What must hold between settings, what each role cannot do without, and what is legal but dangerous.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::Config;
+use super::apply::variable;
+use super::mistake::{Mistake, Mistakes};
+
+/// After this long the provider gives a webhook up, retries included.
+const PROVIDER_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What a batch needs beside its statements: fetching, deciding, acknowledging.
+const BATCH_MARGIN: Duration = Duration::from_secs(5);
+
+/// A way to run casewire, by what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All in one process; everything has an embedded default.
+    Up,
+    /// Takes webhooks.
+    Ingest,
+    /// Handles events and sends.
+    Worker,
+    /// Serves agents.
+    Desk,
+    /// Creates tables and streams.
+    Migrate,
+}
+
+impl Config {
+    /// Whether everything is set that a role cannot do without.
+    ///
+    /// # Errors
+    /// All that is missing, at once.
+    pub fn require(&self, role: Role) -> Result<(), Mistakes> {
+        let settings = [
+            ("server", "public_url", self.server.public_url.is_some()),
+            ("stream", "nats_url", self.stream.nats_url.is_some()),
+            ("database", "url", self.database.url.is_some()),
+            ("keys", "master_key", self.keys.master_key.is_some()),
+        ];
+        let needed: &[&str] = match role {
+            Role::Up if self.twilio.account_sid.is_some() => &["public_url"],
+            Role::Up => &[],
+            Role::Ingest => &["public_url", "nats_url", "master_key"],
+            Role::Worker => &["public_url", "nats_url", "url", "master_key"],
+            Role::Desk => &["url"],
+            Role::Migrate => &["nats_url", "url"],
+        };
+        let missing = settings.iter().filter(|(_, key, set)| needed.contains(key) && !set);
+        let mistake = |(section, key, _): &(&str, &str, bool)| {
+            Mistake::of_all(format!(
+                "`{section}.{key}` is not set (in the environment: {})",
+                variable(section, key)
+            ))
+        };
+        Mistakes::none_in(missing.map(mistake).collect())
+    }
+
+    /// What is legal but dangerous, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let batch = self.database.acquire_timeout + self.database.statement_timeout + BATCH_MARGIN;
+        let answer = self.ingest.body_timeout + self.stream.publish_timeout;
+        let underscore = self.server.public_url.as_ref().is_some_and(|url| url.host().contains('_'));
+        let warnings = [
+            (
+                self.stream.ack_wait < batch,
+                "`stream.ack_wait` is shorter than `database.acquire_timeout` and `database.statement_timeout` with 5s to \
+              spare: a slow batch will be handled twice",
+            ),
+            (
+                answer >= PROVIDER_PATIENCE,
+                "`ingest.body_timeout` and `stream.publish_timeout` together reach 15s: the provider gives up before it \
+              gets an answer",
+            ),
+            (
+                self.sender.lease < self.sender.request_timeout * 2,
+                "`sender.lease` is less than twice `sender.request_timeout`: slow sends will be held as uncertain",
+            ),
+            (
+                self.server.drain_timeout < answer,
+                "`server.drain_timeout` is shorter than a webhook may take: a stop can cut one off",
+            ),
+            (
+                underscore,
+                "the host of `server.public_url` has an underscore: Twilio refuses such addresses for delivery callbacks",
+            ),
+        ];
+        warnings.iter().filter(|(holds, _)| *holds).map(|(_, what)| (*what).to_owned()).collect()
+    }
+}
+
+/// What is wrong although each setting by itself is right.
+pub(crate) fn mistakes(config: &Config) -> Vec<Mistake> {
+    let (server, stream, twilio) = (&config.server, &config.stream, &config.twilio);
+    let twilio_given = [twilio.account_sid.is_some(), twilio.auth_token.is_some(), twilio.number.is_some()];
+    let rules = [
+        (
+            server.listen == server.ops_listen && server.listen.port() != 0,
+            "`server.listen` and `server.ops_listen` are the same address",
+        ),
+        (!matches!(stream.replicas.get(), 1 | 3 | 5), "`stream.replicas` must be 1, 3 or 5"),
+        (
+            stream.duplicate_window > stream.max_age,
+            "`stream.duplicate_window` is longer than `stream.max_age`",
+        ),
+        (
+            stream.user.is_some() != stream.password.is_some(),
+            "`stream.user` and `stream.password` go together",
+        ),
+        (
+            stream.user.is_some() && stream.credentials_file.is_some(),
+            "`stream.user` and `stream.credentials_file` exclude each other",
+        ),
+        (
+            stream.max_message.bytes() < config.ingest.max_body.bytes() + 16 * 1024,
+            "`stream.max_message` must be at least 16KiB more than `ingest.max_body`: an event holds the body",
+        ),
+        (
+            config.keys.master_key.as_ref().is_some_and(|key| !is_32_bytes_in_base64(key.expose_secret())),
+            "`keys.master_key` must be 32 bytes in base64",
+        ),
+        (
+            twilio_given.contains(&true) && twilio_given.contains(&false),
+            "`twilio.account_sid`, `twilio.auth_token` and `twilio.number` go together",
+        ),
+    ];
+    rules.iter().filter(|(wrong, _)| *wrong).map(|(_, what)| Mistake::of_all(*what)).collect()
+}
+
+/// 43 digits and one character of padding.
+fn is_32_bytes_in_base64(text: &str) -> bool {
+    let digits = text.strip_suffix('=').unwrap_or_default();
+    digits.len() == 43 && digits.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+}

@@ -1,0 +1,43 @@
+//! `[server]`: where a role listens and how it treats connections.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
+
+use super::section::section;
+use super::url::HttpUrl;
+
+/// Where health and metrics are served unless told otherwise. Only this address gives way when it is busy.
+pub const DEFAULT_OPS_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 9090);
+
+const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+section! {
+    /// Where a role listens and how it treats connections.
+    pub struct Server {
+        /// Webhooks, page and API. Loopback, until somebody decides that others may reach it.
+        pub listen: SocketAddr = SocketAddr::new(LOOPBACK, 8080),
+        /// Health and metrics, on a port of their own so that a proxy never publishes them.
+        pub ops_listen: SocketAddr = DEFAULT_OPS_LISTEN,
+        /// The origin under which the provider calls us: every signature covers it, so it cannot be guessed from a
+        /// request. `up` takes http:// and its listening address when this is unset.
+        #[such_as("https://sms.example.org")]
+        pub public_url: Option<HttpUrl> = None,
+        /// Threads that serve HTTP. Two keep one slow handler from delaying everybody; a webhook takes about a
+        /// millisecond.
+        pub workers: NonZeroU16 = const { NonZeroU16::new(2).unwrap() },
+        /// Connections a thread keeps open; further ones wait in the kernel's queue. Bounds memory under a flood.
+        pub max_connections: NonZeroU32 = const { NonZeroU32::new(4096).unwrap() },
+        /// Time for a request's head. Providers send it at once; whoever does not is keeping a connection busy.
+        pub head_timeout: Duration = Duration::from_secs(3),
+        /// How long an idle connection stays open: longer than a burst's gaps, short enough to free it.
+        pub keep_alive: Duration = Duration::from_secs(15),
+        /// How long to go on answering after a signal while already saying "not ready". Unset: not at all, since
+        /// Kubernetes waits before it sends the signal. A load balancer that only polls needs two of its intervals.
+        #[such_as("5s")]
+        pub unready_time: Option<Duration> = None,
+        /// How long work in hand may take after a signal. Longer than the longest handler, and with the flush of 2 s
+        /// still within the 60 s an orchestrator grants.
+        pub drain_timeout: Duration = Duration::from_secs(30),
+    }
+}
