@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Checks what is under deploy/ and docker-compose.yml as far as that goes without a container engine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/tools.sh nats-current
+
+# A virtual environment of its own, renewed when the list of tools changes.
+tools=.tools/deploy
+if ! cmp -s scripts/deploy-check.txt $tools/installed.txt; then
+  rm -rf $tools
+  python3 -m venv $tools
+  $tools/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: -r scripts/deploy-check.txt
+  cp scripts/deploy-check.txt $tools/installed.txt
+fi
+
+echo "docker-compose.yml: the Compose specification's own schema"
+$tools/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+echo "deploy/docker/Dockerfile: hadolint"
+$tools/bin/hadolint deploy/docker/Dockerfile
+
+echo "deploy/compose/secrets.sh and deploy/nats/nats.conf: made once, never changed, accepted by nats-server"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/secrets" "$work/data" "$work/nats"
+# The group that reads secrets is one that only root can give files to.
+if [ "$(id -u)" = 0 ]; then
+  sh deploy/compose/secrets.sh "$work/secrets" "$work/data"
+  cp -R "$work/secrets" "$work/before"
+  sh deploy/compose/secrets.sh "$work/secrets" "$work/data"
+  diff -r "$work/before" "$work/secrets"
+  ln -s "$work/secrets/stream" "$work/nats/secrets"
+else
+  echo "  (not root: secrets.sh itself is not run)"
+  mkdir "$work/nats/secrets"
+  echo 'authorization { user: casewire, password: "x" }' >"$work/nats/secrets/nats-authorization.conf"
+fi
+cp deploy/nats/nats.conf "$work/nats/"
+.tools/nats/bin/nats-server -t -c "$work/nats/nats.conf"
