@@ -1,4 +1,5 @@
 //! The test kit tested, and the house rules that no lint knows.
 
 mod arrows;
+mod image;
 mod servers;
