@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 
 /// The key under which an event has its effect once and for ever.
 ///
@@ -21,6 +22,18 @@ impl DedupeId {
         let id = id.into();
         let usable = !id.is_empty() && id.len() <= Self::MAX_LEN && id.bytes().all(|b| b.is_ascii_graphic());
         usable.then_some(Self(id))
+    }
+
+    /// The id of what bears no name of its own: `h:` and a hash of its parts.
+    pub fn of_content(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // The length keeps "ab" and "c" from being "a" and "bc".
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("h:{digits}"))
     }
 
     /// The id as it stands in headers and in the database.
@@ -125,6 +138,14 @@ mod tests {
         for bad in ["", "a b", "a\nb", "é", &"x".repeat(201)] {
             assert_eq!(DedupeId::new(bad), None);
         }
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_id_and_no_other_has() {
+        let id = DedupeId::of_content(&[b"ab", b"c"]);
+        assert_eq!(id, DedupeId::of_content(&[b"ab", b"c"]));
+        assert_ne!(id, DedupeId::of_content(&[b"a", b"bc"]));
+        assert_eq!(DedupeId::new(id.as_str()), Some(id));
     }
 
     #[test]
