@@ -1,1 +1,16 @@
-//! casewire bus.
+#![doc = include_str!("../README.md")]
+
+mod delivery;
+mod directory;
+pub mod embedded;
+pub mod jetstream;
+mod shard;
+mod stream;
+
+pub use casewire_proto::Unreadable;
+pub use delivery::{Delivery, NotSettled, Undecodable, ack_all};
+pub use directory::{BoardError, DirectoryBoard, LocalDirectory};
+pub use embedded::{EmbeddedConfig, EmbeddedStream};
+pub use jetstream::{JetStream, JetStreamConfig};
+pub use shard::shard_of;
+pub use stream::{Backlog, ConsumeError, Consumer, PrepareError, PublishError, Published, Stream};

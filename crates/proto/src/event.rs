@@ -11,7 +11,7 @@ use crate::v1;
 
 /// Why bytes are no event. Always final: the same bytes will not decode another time, though a later version
 /// may know them. None of the reasons repeats what was in the bytes, which is what people wrote.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Not a message of the contract at all.
     #[error("the payload is not a casewire.v1.Event")]

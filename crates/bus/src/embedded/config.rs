@@ -1,0 +1,46 @@
+use std::time::Duration;
+
+/// How an embedded stream is bounded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddedConfig {
+    /// Shards. One: there is one writer anyway, and nothing to gain from more. When there were more before, their
+    /// events are spread over those that are left.
+    pub shards: u32,
+    /// How long a dedupe id is remembered. 15 minutes cover Twilio's retries, its fallback URL and an operator's
+    /// mistakes; the database remembers for ever.
+    pub duplicate_window: Duration,
+    /// Bytes of unfinished events a shard holds before it refuses more. 1 GiB is about a million texts: days of work
+    /// for one process, and little enough for a laptop's disk.
+    pub max_bytes: u64,
+    /// Largest event. A webhook's body may have 128 KiB; the rest is room for what comes with it.
+    pub max_message_bytes: usize,
+    /// How long a delivery may take before the event is delivered again: longer than the slowest batch.
+    pub ack_wait: Duration,
+    /// Longest a publish may take: well within the 15 s that Twilio waits.
+    pub publish_timeout: Duration,
+    /// Requests that may wait for the writer; beyond it callers wait. Four full groups.
+    pub queue: usize,
+    /// Requests committed at once. At 256 the fsync is a small part of the cost already.
+    pub group: usize,
+    /// Waiting consumers look again this often, whatever they were told: nothing depends on a wake-up.
+    pub poll_interval: Duration,
+    /// How long opening waits for another process to let go of the file: a moment, for a restart that overlaps.
+    pub lock_timeout: Duration,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            duplicate_window: Duration::from_secs(15 * 60),
+            max_bytes: 1 << 30,
+            max_message_bytes: 256 << 10,
+            ack_wait: Duration::from_secs(30),
+            publish_timeout: Duration::from_millis(2500),
+            queue: 1024,
+            group: 256,
+            poll_interval: Duration::from_secs(1),
+            lock_timeout: Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The stream in an SQLite file, for one process: `casewire up`, and ingest's spill.
+//!
+//! One task owns the file and commits what has gathered while it was committing before, so that a flood of small
+//! writes costs one fsync a group. Nobody else opens the file: it is locked for as long as the stream is open.
+
+mod config;
+mod consumer;
+mod database;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use casewire_domain::Event;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+pub use config::EmbeddedConfig;
+pub use database::OpenError;
+
+use crate::{Backlog, ConsumeError, Consumer, PrepareError, PublishError, Published, Stream};
+use consumer::EmbeddedConsumer;
+use writer::{Publish, Request, Writer};
+
+/// The embedded stream. Dropping it, its consumers and their deliveries ends its task after what was asked of it.
+#[derive(Debug)]
+pub struct EmbeddedStream {
+    config: EmbeddedConfig,
+    requests: mpsc::Sender<Request>,
+    /// One a shard, touched when there may be something new to fetch.
+    arrivals: Arc<[watch::Sender<()>]>,
+}
+
+impl EmbeddedStream {
+    /// Opens the stream in this file, creating it if need be; its folder must exist. What an earlier process had in
+    /// work is free again, since only one process can have the file.
+    pub async fn open(path: &Path, config: EmbeddedConfig) -> Result<Self, OpenError> {
+        let connection = database::open(path, &config).await?;
+        let (requests, received) = mpsc::channel(config.queue.max(1));
+        let arrivals: Arc<[_]> = (0..config.shards.max(1)).map(|_| watch::Sender::new(())).collect();
+        let writer = Writer::new(connection, received, arrivals.clone(), config.clone()).await?;
+        tokio::spawn(writer.run());
+        Ok(Self { config, requests, arrivals })
+    }
+
+    /// Writes what was asked for so far, acknowledgements included, and closes the file. Whatever is asked
+    /// afterwards is refused as unavailable.
+    pub async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.requests.send(Request::Close(reply)).await.is_ok() {
+            // An error means that the writer is gone, which is what was wanted.
+            let _ = closed.await;
+        }
+    }
+
+    async fn store(&self, publish: Request, stored: Reply<PublishError>) -> Result<Published, PublishError> {
+        self.requests.send(publish).await.map_err(|_| PublishError::Unavailable)?;
+        stored.await.map_err(|_| PublishError::Unavailable)?
+    }
+}
+
+type Reply<E> = oneshot::Receiver<Result<Published, E>>;
+
+#[async_trait]
+impl Stream for EmbeddedStream {
+    fn shards(&self) -> u32 {
+        self.config.shards.max(1)
+    }
+
+    async fn prepare(&self) -> Result<(), PrepareError> {
+        // Opening it has done all there is to do.
+        if self.connected() { Ok(()) } else { Err(PrepareError::Unavailable) }
+    }
+
+    async fn publish(&self, event: &Event, shard: u32) -> Result<Published, PublishError> {
+        if shard >= self.shards() {
+            return Err(PublishError::Rejected(format!("there is no shard {shard}")));
+        }
+        let payload = casewire_proto::encode(event);
+        if payload.len() > self.config.max_message_bytes {
+            return Err(PublishError::Rejected(format!("it has {} bytes", payload.len())));
+        }
+        let (reply, stored) = oneshot::channel();
+        let dedupe_id = event.dedupe_id.as_str().to_owned();
+        let publish = Request::Publish(Publish { shard, dedupe_id, payload, reply });
+        timeout(self.config.publish_timeout, self.store(publish, stored))
+            .await
+            .unwrap_or(Err(PublishError::Timeout))
+    }
+
+    async fn consume(&self, shard: u32) -> Result<Box<dyn Consumer>, ConsumeError> {
+        let arrivals = usize::try_from(shard).ok().and_then(|index| self.arrivals.get(index));
+        let arrivals = arrivals.ok_or_else(|| ConsumeError::Failed(format!("there is no shard {shard}")))?;
+        Ok(Box::new(EmbeddedConsumer::new(
+            shard,
+            self.requests.clone(),
+            arrivals.subscribe(),
+            self.config.poll_interval,
+        )))
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, ConsumeError> {
+        let (reply, counted) = oneshot::channel();
+        self.requests.send(Request::Count(reply)).await.map_err(|_| ConsumeError::Unavailable)?;
+        counted.await.map_err(|_| ConsumeError::Unavailable)?
+    }
+
+    fn connected(&self) -> bool {
+        !self.requests.is_closed()
+    }
+}

@@ -1,0 +1,186 @@
+//! The stream on NATS JetStream.
+//!
+//! Of the server only what 2.9.10 has is used, and what we set is read back: that version silently ignores fields it
+//! does not know. `prepare` tells how the streams are set up, and why.
+
+mod board;
+mod config;
+mod connection;
+mod consumer;
+mod prepare;
+mod publish;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::Info as ConsumerInfo;
+use async_nats::jetstream::stream::Info as StreamInfo;
+use async_trait::async_trait;
+use casewire_domain::Event;
+use casewire_domain::directory::Directory;
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
+pub use config::{Credentials, JetStreamConfig};
+pub use connection::ConnectError;
+
+use crate::{
+    Backlog, BoardError, ConsumeError, Consumer, DirectoryBoard, PrepareError, PublishError, Published,
+    Stream,
+};
+use board::Board;
+use connection::{ApiError, Connection};
+use consumer::JetStreamConsumer;
+
+/// The durable consumer that all workers share.
+const CONSUMER: &str = "work";
+
+/// The name of a shard's stream.
+fn stream_name(shard: u32) -> String {
+    format!("IN_{shard}")
+}
+
+/// The stream and the directory's board on JetStream.
+///
+/// Publishing and consuming have a connection each, so that neither waits behind the other.
+#[derive(Debug)]
+pub struct JetStream {
+    config: JetStreamConfig,
+    publishing: Connection,
+    consuming: Connection,
+    board: Board,
+}
+
+impl JetStream {
+    /// Starts connecting and returns at once, whether a server is there or not: [`Stream::connected`] tells.
+    pub async fn connect(config: JetStreamConfig) -> Result<Self, ConnectError> {
+        let publishing = Connection::start(&config, "casewire publish").await?;
+        let consuming = Connection::start(&config, "casewire consume").await?;
+        let board = Board::new(consuming.clone(), &config);
+        Ok(Self { config, publishing, consuming, board })
+    }
+
+    /// Waits until both connections stand; whether they did in time.
+    pub async fn wait_connected(&self, wait: Duration) -> bool {
+        let (publishing, consuming) =
+            tokio::join!(self.publishing.wait_up(wait), self.consuming.wait_up(wait));
+        publishing && consuming
+    }
+
+    /// How often a connection was lost and made again, for a metric.
+    pub fn reconnects(&self) -> u64 {
+        let again = |connection: &Connection| connection.connects().saturating_sub(1);
+        again(&self.publishing) + again(&self.consuming)
+    }
+
+    /// Sends what is still buffered, acknowledgements above all. What is unsent after `wait` comes again.
+    pub async fn flush(&self, wait: Duration) {
+        let both = async { tokio::join!(self.publishing.client.flush(), self.consuming.client.flush()) };
+        let _ = tokio::time::timeout(wait, both).await;
+    }
+
+    async fn backlog_of(&self, shard: u32) -> Result<Backlog, ConsumeError> {
+        let name = stream_name(shard);
+        let stream: StreamInfo = self.consuming.api(format!("STREAM.INFO.{name}"), &()).await?;
+        let consumer: ConsumerInfo =
+            self.consuming.api(format!("CONSUMER.INFO.{name}.{CONSUMER}"), &()).await?;
+        let ack_pending = u64::try_from(consumer.num_ack_pending).unwrap_or(u64::MAX);
+        let oldest_at = if consumer.num_pending > 0 || ack_pending > 0 {
+            self.stored_at(&name, consumer.ack_floor.stream_sequence + 1).await?
+        } else {
+            None
+        };
+        Ok(Backlog {
+            shard,
+            pending: consumer.num_pending,
+            ack_pending,
+            redelivered: u64::try_from(consumer.num_redelivered).unwrap_or(u64::MAX),
+            messages: stream.state.messages,
+            bytes: stream.state.bytes,
+            limit_bytes: stream.config.max_bytes.max(0).cast_unsigned(),
+            oldest_at,
+        })
+    }
+
+    /// When the event of this place was stored; `None` when it was erased.
+    async fn stored_at(&self, stream: &str, sequence: u64) -> Result<Option<DateTime<Utc>>, ConsumeError> {
+        let request = serde_json::json!({ "seq": sequence });
+        match self.consuming.api(format!("STREAM.MSG.GET.{stream}"), &request).await {
+            Ok(Got { message }) => Ok(Some(message.time)),
+            Err(ApiError::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What we read of a stored message.
+#[derive(serde::Deserialize)]
+struct Got {
+    message: Stored,
+}
+
+#[derive(serde::Deserialize)]
+struct Stored {
+    time: DateTime<Utc>,
+}
+
+impl From<ApiError> for ConsumeError {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Unavailable => Self::Unavailable,
+            ApiError::NotFound => Self::Missing,
+            ApiError::Refused(why) => Self::Failed(why),
+        }
+    }
+}
+
+#[async_trait]
+impl Stream for JetStream {
+    fn shards(&self) -> u32 {
+        self.config.shards.max(1)
+    }
+
+    async fn prepare(&self) -> Result<(), PrepareError> {
+        prepare::prepare(&self.consuming, &self.config).await
+    }
+
+    async fn publish(&self, event: &Event, shard: u32) -> Result<Published, PublishError> {
+        if shard >= self.shards() {
+            return Err(PublishError::Rejected(format!("there is no shard {shard}")));
+        }
+        if !self.publishing.up() {
+            // The library would keep it, and store it long after its caller was told no.
+            return Err(PublishError::Unavailable);
+        }
+        tokio::time::timeout(self.config.publish_timeout, publish::publish(&self.publishing, event, shard))
+            .await
+            .unwrap_or(Err(PublishError::Timeout))
+    }
+
+    async fn consume(&self, shard: u32) -> Result<Box<dyn Consumer>, ConsumeError> {
+        if shard >= self.shards() {
+            return Err(ConsumeError::Failed(format!("there is no shard {shard}")));
+        }
+        Ok(Box::new(JetStreamConsumer::new(self.consuming.clone(), shard)))
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, ConsumeError> {
+        let shards = (0..self.shards()).map(|shard| self.backlog_of(shard));
+        futures_util::future::try_join_all(shards).await
+    }
+
+    fn connected(&self) -> bool {
+        self.publishing.up() && self.consuming.up()
+    }
+}
+
+#[async_trait]
+impl DirectoryBoard for JetStream {
+    async fn publish(&self, directory: &Directory) -> Result<(), BoardError> {
+        self.board.publish(directory).await
+    }
+
+    fn watch(&self) -> watch::Receiver<Option<Arc<Directory>>> {
+        self.board.watch()
+    }
+}

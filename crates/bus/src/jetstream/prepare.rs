@@ -1,0 +1,210 @@
+//! Creates streams, consumers and bucket, and holds what is there against what is configured.
+
+use std::fmt::Debug;
+
+use async_nats::jetstream::consumer::{
+    AckPolicy, Config as ConsumerConfig, DeliverPolicy, Info as ConsumerInfo, ReplayPolicy,
+};
+use async_nats::jetstream::stream::{
+    Config as StreamConfig, DiscardPolicy, Info as StreamInfo, RetentionPolicy, StorageType,
+};
+use serde_json::json;
+
+use super::connection::{ApiError, Connection};
+use super::{CONSUMER, JetStreamConfig, stream_name};
+use crate::PrepareError;
+
+/// Creates what is missing, reads everything back and refuses what differs, all differences at once.
+pub(super) async fn prepare(connection: &Connection, config: &JetStreamConfig) -> Result<(), PrepareError> {
+    if !connection.wait_up(config.connect_timeout).await {
+        return Err(PrepareError::Unavailable);
+    }
+    let mut drift = Vec::new();
+    let shards = config.shards.max(1);
+    for shard in 0..shards {
+        drift.extend(stream(connection, &shard_stream(config, shard)).await?);
+        drift.extend(consumer(connection, config, &stream_name(shard)).await?);
+    }
+    drift.extend(stream(connection, &bucket(config)).await?);
+    drift.extend(left_over(connection, shards).await?);
+    if drift.is_empty() { Ok(()) } else { Err(PrepareError::Drift(drift)) }
+}
+
+/// The stream of a shard. Limits retention: a work queue forgets dedupe ids with every restart, and interest retention
+/// acknowledges what it drops. It refuses when full: discarding the old would drop what nobody has handled.
+fn shard_stream(config: &JetStreamConfig, shard: u32) -> StreamConfig {
+    StreamConfig {
+        name: stream_name(shard),
+        subjects: vec![format!("in.{shard}.>")],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        storage: StorageType::File,
+        max_bytes: i64::try_from(config.max_bytes).unwrap_or(i64::MAX),
+        max_age: config.max_age,
+        max_message_size: i32::try_from(config.max_message_bytes).unwrap_or(i32::MAX),
+        duplicate_window: config.duplicate_window,
+        ..unbounded(config)
+    }
+}
+
+/// The stream behind the directory's bucket: one value a key. By hand, since the library cannot create a bucket on 2.9.
+fn bucket(config: &JetStreamConfig) -> StreamConfig {
+    let bucket = &config.directory_bucket;
+    StreamConfig {
+        name: format!("KV_{bucket}"),
+        subjects: vec![format!("$KV.{bucket}.>")],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        storage: StorageType::File,
+        max_bytes: -1,
+        max_message_size: -1,
+        max_messages_per_subject: 1,
+        duplicate_window: config.duplicate_window.min(DEFAULT_WINDOW),
+        allow_rollup: true,
+        allow_direct: true,
+        deny_delete: true,
+        ..unbounded(config)
+    }
+}
+
+/// What the server makes of a window that is not given.
+const DEFAULT_WINDOW: std::time::Duration = std::time::Duration::from_secs(120);
+
+fn unbounded(config: &JetStreamConfig) -> StreamConfig {
+    StreamConfig {
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_consumers: -1,
+        num_replicas: usize::try_from(config.replicas.max(1)).unwrap_or(usize::MAX),
+        ..StreamConfig::default()
+    }
+}
+
+/// The consumer that all workers share. Without a limit of deliveries: thirty seconds times five is a short outage of
+/// a database, and then good mail would be dead.
+fn shared_consumer(config: &JetStreamConfig) -> ConsumerConfig {
+    ConsumerConfig {
+        durable_name: Some(CONSUMER.to_owned()),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: config.ack_wait,
+        max_deliver: -1,
+        max_ack_pending: i64::from(config.max_ack_pending),
+        replay_policy: ReplayPolicy::Instant,
+        ..ConsumerConfig::default()
+    }
+}
+
+async fn stream(connection: &Connection, wanted: &StreamConfig) -> Result<Vec<String>, PrepareError> {
+    let name = &wanted.name;
+    let info = match stream_info(connection, name).await {
+        Err(ApiError::NotFound) => {
+            tracing::info!(stream = %name, "creating the stream");
+            let _: StreamInfo = connection.api(format!("STREAM.CREATE.{name}"), wanted).await?;
+            stream_info(connection, name).await?
+        }
+        info => info?,
+    };
+    Ok(stream_drift(wanted, &info.config))
+}
+
+async fn stream_info(connection: &Connection, name: &str) -> Result<StreamInfo, ApiError> {
+    connection.api(format!("STREAM.INFO.{name}"), &()).await
+}
+
+async fn consumer(
+    connection: &Connection,
+    config: &JetStreamConfig,
+    stream: &str,
+) -> Result<Vec<String>, PrepareError> {
+    let wanted = shared_consumer(config);
+    let info = match consumer_info(connection, stream).await {
+        Err(ApiError::NotFound) => {
+            let request = json!({ "stream_name": stream, "config": wanted });
+            let subject = format!("CONSUMER.CREATE.{stream}.{CONSUMER}");
+            let _: ConsumerInfo = connection.api(subject, &request).await?;
+            consumer_info(connection, stream).await?
+        }
+        info => info?,
+    };
+    Ok(consumer_drift(stream, &wanted, &info.config))
+}
+
+async fn consumer_info(connection: &Connection, stream: &str) -> Result<ConsumerInfo, ApiError> {
+    connection.api(format!("CONSUMER.INFO.{stream}.{CONSUMER}"), &()).await
+}
+
+/// Streams of a time with more shards: nobody would work on what they still hold.
+async fn left_over(connection: &Connection, shards: u32) -> Result<Vec<String>, PrepareError> {
+    let mut left = Vec::new();
+    for shard in shards.. {
+        let name = stream_name(shard);
+        let info = match consumer_info(connection, &name).await {
+            Err(ApiError::NotFound) => break,
+            info => info?,
+        };
+        let waiting =
+            info.num_pending.saturating_add(u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX));
+        if waiting > 0 {
+            left.push(format!(
+                "{name} holds {waiting} unfinished events, but only {shards} shards are configured"
+            ));
+        }
+    }
+    Ok(left)
+}
+
+/// Names what differs among the fields we set.
+struct Drift<'a> {
+    of: &'a str,
+    found: Vec<String>,
+}
+
+impl<'a> Drift<'a> {
+    fn of(of: &'a str) -> Self {
+        Self { of, found: Vec::new() }
+    }
+
+    fn field<T: PartialEq + Debug>(&mut self, name: &str, wanted: &T, is: &T) {
+        if wanted != is {
+            self.found.push(format!("{} has {name} {is:?}, configured is {wanted:?}", self.of));
+        }
+    }
+}
+
+fn stream_drift(wanted: &StreamConfig, is: &StreamConfig) -> Vec<String> {
+    let mut drift = Drift::of(&wanted.name);
+    drift.field("subjects", &wanted.subjects, &is.subjects);
+    drift.field("retention", &wanted.retention, &is.retention);
+    drift.field("discard", &wanted.discard, &is.discard);
+    drift.field("storage", &wanted.storage, &is.storage);
+    drift.field("max_bytes", &wanted.max_bytes, &is.max_bytes);
+    drift.field("max_age", &wanted.max_age, &is.max_age);
+    drift.field("max_msg_size", &wanted.max_message_size, &is.max_message_size);
+    drift.field("max_msgs", &wanted.max_messages, &is.max_messages);
+    drift.field("max_msgs_per_subject", &wanted.max_messages_per_subject, &is.max_messages_per_subject);
+    drift.field("duplicate_window", &wanted.duplicate_window, &is.duplicate_window);
+    drift.field("num_replicas", &wanted.num_replicas, &is.num_replicas);
+    drift.field("no_ack", &wanted.no_ack, &is.no_ack);
+    drift.field("sealed", &wanted.sealed, &is.sealed);
+    drift.field("deny_delete", &wanted.deny_delete, &is.deny_delete);
+    drift.field("allow_rollup_hdrs", &wanted.allow_rollup, &is.allow_rollup);
+    drift.field("allow_direct", &wanted.allow_direct, &is.allow_direct);
+    drift.found
+}
+
+fn consumer_drift(stream: &str, wanted: &ConsumerConfig, is: &ConsumerConfig) -> Vec<String> {
+    let of = format!("consumer {CONSUMER} of {stream}");
+    let mut drift = Drift::of(&of);
+    drift.field("deliver_subject", &wanted.deliver_subject, &is.deliver_subject);
+    drift.field("deliver_policy", &wanted.deliver_policy, &is.deliver_policy);
+    drift.field("ack_policy", &wanted.ack_policy, &is.ack_policy);
+    drift.field("ack_wait", &wanted.ack_wait, &is.ack_wait);
+    drift.field("max_deliver", &wanted.max_deliver, &is.max_deliver);
+    drift.field("max_ack_pending", &wanted.max_ack_pending, &is.max_ack_pending);
+    drift.field("filter_subject", &wanted.filter_subject, &is.filter_subject);
+    drift.field("replay_policy", &wanted.replay_policy, &is.replay_policy);
+    drift.field("backoff", &wanted.backoff, &is.backoff);
+    drift.field("headers_only", &wanted.headers_only, &is.headers_only);
+    drift.found
+}

@@ -1,0 +1,131 @@
+//! An event on its way to the server.
+
+use std::error::Error as _;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_nats::HeaderValue;
+use async_nats::jetstream::context::{PublishError as Refusal, PublishErrorKind};
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::{self, ErrorCode, message::PublishMessage};
+use casewire_domain::Event;
+
+use super::connection::Connection;
+use super::stream_name;
+use crate::{PublishError, Published};
+
+/// Pause before the one repetition of a publish that found its own id "in process" (error 10158).
+const IN_PROCESS_PAUSE: Duration = Duration::from_millis(100);
+
+/// Trace headers, as W3C names them. Other keys stay in the payload.
+const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+
+/// Publishes and waits for the acknowledgement, without a bound of its own.
+pub(super) async fn publish(
+    connection: &Connection,
+    event: &Event,
+    shard: u32,
+) -> Result<Published, PublishError> {
+    let subject = format!("in.{shard}.{}", event.kind.as_str());
+    let stream = stream_name(shard);
+    let message = message(event);
+    let mut answer = send(connection, &subject, message.clone()).await;
+    if matches!(&answer, Err(refusal) if in_process(refusal)) {
+        tokio::time::sleep(IN_PROCESS_PAUSE).await;
+        answer = send(connection, &subject, message).await;
+    }
+    stored(&stream, &answer.map_err(|refusal| error(&refusal))?)
+}
+
+async fn send(
+    connection: &Connection,
+    subject: &str,
+    message: PublishMessage,
+) -> Result<PublishAck, Refusal> {
+    connection.context.send_publish(subject.to_owned(), message).await?.await
+}
+
+fn message(event: &Event) -> PublishMessage {
+    let mut message = PublishMessage::build()
+        .payload(casewire_proto::encode(event).into())
+        .message_id(event.dedupe_id.as_str());
+    for name in TRACE_HEADERS {
+        // A value that cannot stand in a header is left to the payload.
+        if let Some(value) = event.trace.get(name).and_then(|value| HeaderValue::from_str(value).ok()) {
+            message = message.header(name, value);
+        }
+    }
+    message
+}
+
+/// Whether the acknowledgement means that the event is in its stream.
+fn stored(stream: &str, ack: &PublishAck) -> Result<Published, PublishError> {
+    if ack.stream != stream {
+        return Err(PublishError::Rejected(format!(
+            "stream {} took what was meant for {stream}",
+            ack.stream
+        )));
+    }
+    if ack.sequence == 0 {
+        // A replicated 2.10 says "duplicate" of an event whose first publish failed: nothing is stored.
+        return Err(PublishError::Unavailable);
+    }
+    Ok(Published { sequence: ack.sequence, duplicate: ack.duplicate })
+}
+
+fn in_process(refusal: &Refusal) -> bool {
+    code(refusal) == Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)
+}
+
+fn code(refusal: &Refusal) -> Option<ErrorCode> {
+    Some(refusal.source()?.downcast_ref::<jetstream::Error>()?.error_code())
+}
+
+fn error(refusal: &Refusal) -> PublishError {
+    match (refusal.kind(), code(refusal)) {
+        (_, Some(ErrorCode::STREAM_STORE_FAILED)) => PublishError::Full,
+        (_, Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)) => PublishError::Unavailable,
+        (PublishErrorKind::TimedOut, _) => PublishError::Timeout,
+        // No such stream, or no leader; the connection ended; too much in flight.
+        (
+            PublishErrorKind::StreamNotFound | PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending,
+            _,
+        ) => PublishError::Unavailable,
+        _ => PublishError::Rejected(refusal.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ack(json: &str) -> PublishAck {
+        serde_json::from_str(json).expect("an acknowledgement")
+    }
+
+    fn refused(json: &str) -> PublishError {
+        let source: jetstream::Error = serde_json::from_str(json).expect("an error");
+        error(&Refusal::with_source(PublishErrorKind::Other, source))
+    }
+
+    #[test]
+    fn only_a_place_in_the_right_stream_means_stored() {
+        let published = stored("IN_0", &ack(r#"{"stream":"IN_0","seq":7,"duplicate":true}"#));
+        assert_eq!(published, Ok(Published { sequence: 7, duplicate: true }));
+        let never_stored = stored("IN_0", &ack(r#"{"stream":"IN_0","seq":0,"duplicate":true}"#));
+        assert_eq!(never_stored, Err(PublishError::Unavailable));
+        let elsewhere = stored("IN_0", &ack(r#"{"stream":"OTHER","seq":7}"#));
+        assert!(matches!(elsewhere, Err(PublishError::Rejected(_))));
+    }
+
+    #[test]
+    fn the_servers_refusals_are_told_apart() {
+        let full = r#"{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}"#;
+        assert_eq!(refused(full), PublishError::Full);
+        let in_process =
+            r#"{"code":409,"err_code":10158,"description":"duplicate message id is in process"}"#;
+        assert_eq!(refused(in_process), PublishError::Unavailable);
+        let large = r#"{"code":400,"err_code":10054,"description":"message size exceeds maximum allowed"}"#;
+        assert!(matches!(refused(large), PublishError::Rejected(_)));
+    }
+}

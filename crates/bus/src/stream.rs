@@ -1,0 +1,119 @@
+//! What ingest and the workers know of a stream, whichever adapter is behind it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use casewire_domain::Event;
+use chrono::{DateTime, Utc};
+
+use crate::Delivery;
+
+/// A durable stream of events in shards.
+#[async_trait]
+pub trait Stream: Send + Sync {
+    /// How many shards there are; they are numbered from 0.
+    fn shards(&self) -> u32;
+
+    /// Creates what is missing of the stream, and refuses a stream that is not set up as ours must be.
+    /// Harmless at any time: workers call it at their start and whenever [`ConsumeError::Missing`] comes back.
+    async fn prepare(&self) -> Result<(), PrepareError>;
+
+    /// Stores an event, and returns when it is stored; within the configured bound (2.5 s), whatever happens.
+    /// After an error the event may or may not be stored: try again under the same dedupe id, or tell the caller to.
+    async fn publish(&self, event: &Event, shard: u32) -> Result<Published, PublishError>;
+
+    /// Takes part in the work of one shard. Any number of consumers, in any number of processes, share it.
+    async fn consume(&self, shard: u32) -> Result<Box<dyn Consumer>, ConsumeError>;
+
+    /// How much there is to do and how full the stream is, one entry a shard.
+    async fn backlog(&self) -> Result<Vec<Backlog>, ConsumeError>;
+
+    /// Whether the stream can be reached, as far as is known at this moment.
+    fn connected(&self) -> bool;
+}
+
+/// One taker of a shard's work.
+#[async_trait]
+pub trait Consumer: Send {
+    /// Waits up to `wait` for events and returns those that are there, at most `max`; none when none came. Every one
+    /// is then ours for the acknowledgement wait (30 s) and comes again, to whoever asks, unless it is settled by then.
+    ///
+    /// A fetch that is dropped half-way may leave events in that same state, handed out to nobody.
+    async fn fetch(&mut self, max: usize, wait: Duration) -> Result<Vec<Delivery>, ConsumeError>;
+}
+
+/// An event is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its place in the stream, above 0. Of a duplicate: the place of the first.
+    pub sequence: u64,
+    /// Whether it was there already, under the same dedupe id.
+    pub duplicate: bool,
+}
+
+/// The event is not known to be stored. Every variant may be tried again with the same dedupe id; who cannot wait
+/// for that answers 503.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// No answer in time. It may be stored.
+    #[error("the stream did not answer in time")]
+    Timeout,
+    /// No connection, no such stream yet, or too much in flight already.
+    #[error("the stream cannot be reached")]
+    Unavailable,
+    /// The stream holds all it may. Goes away when work is done or the limit is raised.
+    #[error("the stream is full")]
+    Full,
+    /// The stream refused this event: too large, say. Trying again helps only if the reason is mended.
+    #[error("the stream refused the event: {0}")]
+    Rejected(String),
+}
+
+/// Nothing could be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConsumeError {
+    /// No connection, or no answer. Try again.
+    #[error("the stream cannot be reached")]
+    Unavailable,
+    /// The stream or its consumer does not exist (any more). [`Stream::prepare`], then try again.
+    #[error("the stream or its consumer does not exist")]
+    Missing,
+    /// Something else the stream had to say. Try again; a person should look if it stays.
+    #[error("the stream cannot be read: {0}")]
+    Failed(String),
+}
+
+/// The stream could not be made ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// No connection, or no answer. Try again.
+    #[error("the stream cannot be reached")]
+    Unavailable,
+    /// The server said no: not enough room for what is configured, say. A person must act.
+    #[error("the stream cannot be created: {0}")]
+    Refused(String),
+    /// What is there differs from what is configured. A person must decide which of the two is right.
+    #[error("the stream is not set up as configured; change the one or the other: {}", .0.join("; "))]
+    Drift(Vec<String>),
+}
+
+/// How one shard stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Which.
+    pub shard: u32,
+    /// Events never delivered yet.
+    pub pending: u64,
+    /// Events delivered and not acknowledged yet, those waiting for a retry among them.
+    pub ack_pending: u64,
+    /// Of these, events delivered more than once.
+    pub redelivered: u64,
+    /// Events held, in work or not.
+    pub messages: u64,
+    /// Bytes held.
+    pub bytes: u64,
+    /// Bytes beyond which the stream refuses.
+    pub limit_bytes: u64,
+    /// When the oldest event that is not acknowledged was stored; `None` when there is none.
+    pub oldest_at: Option<DateTime<Utc>>,
+}
