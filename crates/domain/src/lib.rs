@@ -16,6 +16,7 @@ pub mod line;
 pub mod message;
 pub mod outbox;
 pub mod plan;
+pub mod rate;
 pub mod reference;
 pub mod seal;
 pub mod state;

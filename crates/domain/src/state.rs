@@ -21,6 +21,8 @@ pub struct State {
     pub at: DateTime<Utc>,
     /// Events handled before, and how.
     pub events: HashMap<DedupeId, EventOutcome>,
+    /// Events that have a row already: theirs is changed, not added.
+    pub known_events: HashSet<DedupeId>,
     /// Contacts.
     pub contacts: HashMap<ContactId, Contact>,
     /// Contacts by address.

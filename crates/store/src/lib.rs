@@ -1,1 +1,76 @@
-//! casewire store.
+//! The database: PostgreSQL or SQLite, one code path. The only crate that touches application tables, and
+//! it does so in a few operations, each one transaction.
+
+mod admin;
+mod connect;
+mod dead_letter;
+mod directory;
+mod entity;
+mod error;
+mod handle;
+mod load;
+mod migration;
+mod numbers;
+mod schema;
+mod sending;
+mod tokens;
+mod transaction;
+pub mod view;
+mod write;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+pub use admin::{Account, LineRow, LineSettings, NewLine};
+pub use connect::Config;
+pub use dead_letter::{DeadLetter, ReplayRequest};
+pub use error::Error;
+pub use sending::{Claim, Claimed, OutboxDepth};
+pub use tokens::{Caller, TokenKind};
+
+use connect::Connections;
+use directory::RulesCache;
+use numbers::Numbers;
+
+/// The workspace every installation begins with.
+pub const DEFAULT_WORKSPACE: casewire_domain::WorkspaceId = casewire_domain::WorkspaceId(Uuid::from_u128(1));
+
+/// The database of one installation. Cloning shares it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connections: Connections,
+    rules: RulesCache,
+    numbers: Numbers,
+    mint: Box<dyn Fn() -> Uuid + Send + Sync>,
+    clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+}
+
+impl Store {
+    /// Opens the database. It need not be up: every operation says when it is not.
+    pub async fn open(config: &Config) -> Result<Self, Error> {
+        let connections = connect::connect(config).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                connections,
+                rules: RulesCache::default(),
+                numbers: Numbers::default(),
+                mint: Box::new(Uuid::now_v7),
+                clock: Box::new(Utc::now),
+            }),
+        })
+    }
+
+    /// Closes every connection, once work in hand is done.
+    pub async fn close(&self) {
+        let Connections { writer, reader } = self.inner.connections.clone();
+        // Closing fails only where the other end is gone already.
+        let _ = writer.close().await;
+        let _ = reader.close().await;
+    }
+}

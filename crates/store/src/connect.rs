@@ -1,0 +1,107 @@
+//! Opening the database: PostgreSQL, or one SQLite file with one writer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+use crate::error::Error;
+
+/// How the database is reached, and its bounds.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `postgres://…`, or `sqlite://path`.
+    pub url: String,
+    /// Connections of this process to PostgreSQL, and readers of SQLite. Sixteen: a few per core of a usual
+    /// database machine, times a few processes.
+    pub max_connections: u32,
+    /// How long to wait for a connection before the database counts as not available. Three seconds: long
+    /// enough for a burst, short enough that a worker notices an outage.
+    pub acquire_timeout: Duration,
+    /// How long one statement may run. Fifteen seconds: a batch takes milliseconds.
+    pub statement_timeout: Duration,
+}
+
+impl Config {
+    /// The defaults, for this URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(15),
+        }
+    }
+
+    /// A SQLite file.
+    pub fn sqlite(path: &Path) -> Self {
+        Self::new(format!("sqlite://{}?mode=rwc", path.display()))
+    }
+}
+
+/// The two ways in. For SQLite one connection writes and others read; for PostgreSQL both are one pool.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    pub(crate) writer: DatabaseConnection,
+    pub(crate) reader: DatabaseConnection,
+}
+
+impl Connections {
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.writer.get_database_backend() == DbBackend::Postgres
+    }
+}
+
+/// Longest time a transaction of ours may sit idle before PostgreSQL ends it: a process that froze must not
+/// hold a conversation for ever.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(30);
+
+/// Opens the database without waiting for it to be up: an operation then says that it is not.
+pub(crate) async fn connect(config: &Config) -> Result<Connections, Error> {
+    if config.url.starts_with("sqlite:") {
+        let writer = Database::connect(sqlite(config, 1)).await?;
+        let reader = Database::connect(sqlite(config, config.max_connections)).await?;
+        return Ok(Connections { writer, reader });
+    }
+    let pool = Database::connect(postgres(config)).await?;
+    Ok(Connections { writer: pool.clone(), reader: pool })
+}
+
+fn bounds(config: &Config, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(config.url.clone());
+    options
+        .max_connections(connections)
+        .acquire_timeout(config.acquire_timeout)
+        .connect_timeout(config.acquire_timeout)
+        .connect_lazy(true)
+        // Statements hold numbers and texts as parameters: they are never logged.
+        .sqlx_logging(false);
+    options
+}
+
+fn sqlite(config: &Config, connections: u32) -> ConnectOptions {
+    let mut options = bounds(config, connections);
+    options.map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5))
+            .foreign_keys(true)
+    });
+    options
+}
+
+fn postgres(config: &Config) -> ConnectOptions {
+    let mut options = bounds(config, config.max_connections);
+    let settings = [
+        ("statement_timeout", config.statement_timeout),
+        ("lock_timeout", config.statement_timeout),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+    ]
+    .map(|(name, value)| (name, value.as_millis().to_string()));
+    options.map_sqlx_postgres_opts(move |postgres| {
+        postgres.application_name("casewire").options(settings.iter().map(|(name, value)| (*name, value)))
+    });
+    options
+}

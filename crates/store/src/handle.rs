@@ -1,0 +1,78 @@
+//! The one way anything is decided: plan, load, decide, write, in one transaction a batch.
+
+use std::sync::Arc;
+
+use casewire_domain::command::Command;
+use casewire_domain::decide::{Outcome, decide};
+use casewire_domain::line::Rules;
+use casewire_domain::plan::{Keys, plan};
+use casewire_domain::state::State;
+
+use crate::error::Error;
+use crate::transaction::Tx;
+use crate::{Inner, Store, load, write};
+
+/// How often a batch is tried when another transaction is in its way. A conflict means that somebody else
+/// went ahead, so each try finds a newer state; five in a row happen only to a batch with itself.
+const CONFLICT_TRIES: u32 = 5;
+
+impl Store {
+    /// Decides a batch of commands in their order and writes what follows, all or nothing. An outcome for
+    /// each command; a [`Error::Refused`] means that one of them cannot be written as it is.
+    pub async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
+        let commands = Arc::new(commands);
+        let mut tries = 1;
+        loop {
+            match self.handle_once(commands.clone()).await {
+                Err(Error::Conflict) if tries < CONFLICT_TRIES => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// Decides one command.
+    pub async fn handle_one(&self, command: Command) -> Result<Outcome, Error> {
+        let outcomes = self.handle(vec![command]).await?;
+        outcomes.into_iter().next().ok_or(Error::Interrupted)
+    }
+
+    async fn handle_once(&self, commands: Arc<Vec<Command>>) -> Result<Vec<Outcome>, Error> {
+        let texts = commands.iter().filter(|command| matches!(command, Command::Text(..))).count();
+        // Numbers taken for a batch that fails are lost: a gap, and never a number twice.
+        let numbers = self.case_numbers(texts).await?;
+        let (outcomes, unused) = self
+            .in_tx(move |tx, inner| {
+                Box::pin(async move {
+                    let rules = inner.rules.read(&tx.connection).await?;
+                    let mut state = load_for(tx, inner, &rules, &commands).await?;
+                    state.free_numbers = numbers;
+                    let outcomes = fold(inner, &rules, &mut state, &commands);
+                    write::write(tx, &state).await?;
+                    Ok((outcomes, state.free_numbers))
+                })
+            })
+            .await?;
+        self.inner.numbers.give_back(unused);
+        Ok(outcomes)
+    }
+}
+
+async fn load_for(tx: &Tx, inner: &Inner, rules: &Rules, commands: &[Command]) -> Result<State, Error> {
+    let mut keys = Keys::default();
+    for command in commands {
+        plan(rules, command, &mut keys);
+    }
+    load::load(tx, inner, &keys).await
+}
+
+fn fold(inner: &Inner, rules: &Rules, state: &mut State, commands: &[Command]) -> Vec<Outcome> {
+    let mut mint = || (inner.mint)();
+    commands
+        .iter()
+        .map(|command| {
+            let decision = decide(rules, state, command, &mut mint);
+            state.apply(decision.effects);
+            decision.outcome
+        })
+        .collect()
+}

@@ -1,0 +1,315 @@
+//! Loading what a batch must know. Locks are taken in one order everywhere (conversations, cases, outbox,
+//! messages; each by id), so that transactions wait for each other and never in a circle. What can only
+//! change under those locks is read after them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use casewire_domain::event::DedupeId;
+use casewire_domain::plan::Keys;
+use casewire_domain::state::{EventOutcome, State};
+use casewire_domain::{ContactId, LineId, MessageId};
+use chrono::TimeDelta;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::Inner;
+use crate::entity::{case, contact, conversation, event, message, outbox, reply_key, suppression, word};
+use crate::error::Error;
+use crate::transaction::Tx;
+use crate::write::insert_chunked;
+
+/// What the batch must know, its conversations locked.
+pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys) -> Result<State, Error> {
+    let mut state = State { at: tx.at, ..State::default() };
+    contacts(tx, inner, keys, &mut state).await?;
+    let lanes = conversations(tx, inner, keys, &state).await?;
+    lock_conversations(tx, lanes, &mut state).await?;
+    lock_cases(tx, keys, &mut state).await?;
+    let ids = message_ids(tx, keys, &mut state).await?;
+    lock_messages(tx, ids, &mut state).await?;
+    events(tx, keys, &mut state).await?;
+    suppressions(tx, &mut state).await?;
+    automatic(tx, &mut state).await?;
+    Ok(state)
+}
+
+/// Contacts by address; those that do not exist yet are made, in the order of their addresses.
+async fn contacts(tx: &Tx, inner: &Inner, keys: &Keys, state: &mut State) -> Result<(), Error> {
+    known_contacts(tx, keys, state).await?;
+    let missing: Vec<_> = keys
+        .contacts
+        .iter()
+        .filter(|(key, _)| !state.contacts_by_address.contains_key(key))
+        .map(|((workspace, address), draft)| contact::ActiveModel {
+            id: Set((inner.mint)()),
+            workspace_id: Set(workspace.0),
+            address: Set(address.reveal().to_owned()),
+            name: Set(draft.name.reveal().to_owned()),
+            email: Set(draft.email.reveal().to_owned()),
+            created_at: Set(tx.at),
+        })
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let or_not =
+        OnConflict::columns([contact::Column::WorkspaceId, contact::Column::Address]).do_nothing().to_owned();
+    insert_chunked::<contact::Entity, _>(tx, missing, Some(or_not)).await?;
+    known_contacts(tx, keys, state).await
+}
+
+async fn known_contacts(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error> {
+    if keys.contacts.is_empty() {
+        return Ok(());
+    }
+    let workspaces: BTreeSet<Uuid> = keys.contacts.keys().map(|(workspace, _)| workspace.0).collect();
+    let addresses = keys.contacts.keys().map(|(_, address)| address.reveal());
+    let rows = contact::Entity::find()
+        .filter(contact::Column::WorkspaceId.is_in(workspaces))
+        .filter(contact::Column::Address.is_in(addresses))
+        .all(&tx.connection)
+        .await?;
+    for row in rows {
+        let known = casewire_domain::contact::Contact::from(row);
+        state.contacts_by_address.insert((known.workspace_id, known.address.clone()), known.id);
+        state.contacts.insert(known.id, known);
+    }
+    Ok(())
+}
+
+/// The ids of all conversations the batch decides on: those of its texts (made where they do not exist
+/// yet), those of their current cases, and those of the cases it names.
+async fn conversations(tx: &Tx, inner: &Inner, keys: &Keys, state: &State) -> Result<BTreeSet<Uuid>, Error> {
+    let wanted: HashMap<(LineId, ContactId), &str> = keys
+        .conversations
+        .iter()
+        .filter_map(|(line, workspace, address)| {
+            let contact = state.contacts_by_address.get(&(*workspace, address.clone()))?;
+            Some(((*line, *contact), address.reveal()))
+        })
+        .collect();
+    let mut lanes = known_conversations(tx, &wanted).await?;
+    let mut missing: Vec<_> = wanted.iter().filter(|(lane, _)| !lanes.contains_key(lane)).collect();
+    if !missing.is_empty() {
+        missing.sort();
+        let rows = missing
+            .into_iter()
+            .map(|((line, contact), key)| conversation::ActiveModel {
+                id: Set((inner.mint)()),
+                line_id: Set(line.0),
+                key: Set((*key).to_owned()),
+                contact_id: Set(contact.0),
+                current_case_id: Set(None),
+            })
+            .collect();
+        let or_not = OnConflict::columns([conversation::Column::LineId, conversation::Column::Key])
+            .do_nothing()
+            .to_owned();
+        insert_chunked::<conversation::Entity, _>(tx, rows, Some(or_not)).await?;
+        lanes = known_conversations(tx, &wanted).await?;
+    }
+    let mut ids: BTreeSet<Uuid> = lanes.values().copied().collect();
+    if !keys.case_numbers.is_empty() {
+        let named: Vec<Uuid> = case::Entity::find()
+            .select_only()
+            .column(case::Column::ConversationId)
+            .filter(case::Column::Number.is_in(numbers(keys)))
+            .into_tuple()
+            .all(&tx.connection)
+            .await?;
+        ids.extend(named);
+    }
+    Ok(ids)
+}
+
+async fn known_conversations(
+    tx: &Tx,
+    wanted: &HashMap<(LineId, ContactId), &str>,
+) -> Result<HashMap<(LineId, ContactId), Uuid>, Error> {
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let contacts: BTreeSet<Uuid> = wanted.keys().map(|(_, contact)| contact.0).collect();
+    let rows: Vec<(Uuid, Uuid, Uuid)> = conversation::Entity::find()
+        .select_only()
+        .columns([conversation::Column::LineId, conversation::Column::ContactId, conversation::Column::Id])
+        .filter(conversation::Column::ContactId.is_in(contacts))
+        .into_tuple()
+        .all(&tx.connection)
+        .await?;
+    let lanes = rows.into_iter().map(|(line, contact, id)| ((line.into(), contact.into()), id));
+    Ok(lanes.filter(|(lane, _)| wanted.contains_key(lane)).collect())
+}
+
+fn numbers(keys: &Keys) -> impl Iterator<Item = i32> + '_ {
+    keys.case_numbers.iter().filter_map(|number| i32::try_from(number.value()).ok())
+}
+
+async fn lock_conversations(tx: &Tx, ids: BTreeSet<Uuid>, state: &mut State) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = conversation::Entity::find()
+        .filter(conversation::Column::Id.is_in(ids))
+        .order_by_asc(conversation::Column::Id)
+        .lock_exclusive()
+        .all(&tx.connection)
+        .await?;
+    for row in rows {
+        let lane = casewire_domain::case::Conversation::from(row);
+        state.conversations_by_contact.insert((lane.line_id, lane.contact_id), lane.id);
+        state.conversations.insert(lane.id, lane);
+    }
+    Ok(())
+}
+
+/// A case can be current in two conversations (its customer named it on another line), so that the lock on
+/// one of them is not enough to change it: the case's own row is locked too.
+async fn lock_cases(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error> {
+    let mut ids: BTreeSet<Uuid> =
+        state.conversations.values().filter_map(|lane| lane.current_case_id).map(|id| id.0).collect();
+    if !keys.case_numbers.is_empty() {
+        let named: Vec<Uuid> = case::Entity::find()
+            .select_only()
+            .column(case::Column::Id)
+            .filter(case::Column::Number.is_in(numbers(keys)))
+            .into_tuple()
+            .all(&tx.connection)
+            .await?;
+        ids.extend(named);
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = case::Entity::find()
+        .filter(case::Column::Id.is_in(ids))
+        .order_by_asc(case::Column::Id)
+        .lock_exclusive()
+        .all(&tx.connection)
+        .await?;
+    let mut people = BTreeSet::new();
+    for row in rows {
+        let case = casewire_domain::case::Case::try_from(row)?;
+        people.insert(case.contact_id.0);
+        state.case_numbers.insert(case.number, case.id);
+        state.cases.insert(case.id, case);
+    }
+    people_of_cases(tx, people, state).await
+}
+
+/// Agents reply to cases, not to contacts: who is at the other end is known only now.
+async fn people_of_cases(tx: &Tx, people: BTreeSet<Uuid>, state: &mut State) -> Result<(), Error> {
+    let unknown: Vec<Uuid> =
+        people.into_iter().filter(|id| !state.contacts.contains_key(&ContactId(*id))).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let rows = contact::Entity::find().filter(contact::Column::Id.is_in(unknown)).all(&tx.connection).await?;
+    state.contacts.extend(rows.into_iter().map(|row| (ContactId(row.id), row.into())));
+    Ok(())
+}
+
+/// The ids of all messages the batch decides on, by our id, by the provider's, and by idempotency key.
+async fn message_ids(tx: &Tx, keys: &Keys, state: &mut State) -> Result<BTreeSet<Uuid>, Error> {
+    let mut ids: BTreeSet<Uuid> = keys.messages.iter().map(|id| id.0).collect();
+    if !keys.sids.is_empty() {
+        let sids = keys.sids.iter().map(|(_, sid)| sid.as_str());
+        let rows: Vec<(Uuid, Uuid, String)> = message::Entity::find()
+            .select_only()
+            .columns([message::Column::Id, message::Column::AccountId, message::Column::ProviderSid])
+            .filter(message::Column::ProviderSid.is_in(sids))
+            .into_tuple()
+            .all(&tx.connection)
+            .await?;
+        ids.extend(rows.iter().map(|(id, _, _)| *id));
+        state.sids.extend(rows.into_iter().map(|(id, account, sid)| ((account.into(), sid), MessageId(id))));
+    }
+    for (author, key) in &keys.replies {
+        let row = reply_key::Entity::find_by_id((author.clone(), key.clone())).one(&tx.connection).await?;
+        if let Some(row) = row {
+            ids.insert(row.message_id);
+            state.replies.insert((author.clone(), key.clone()), row.message_id.into());
+        }
+    }
+    Ok(ids)
+}
+
+async fn lock_messages(tx: &Tx, ids: BTreeSet<Uuid>, state: &mut State) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let on_their_way = outbox::Entity::find()
+        .filter(outbox::Column::MessageId.is_in(ids.iter().copied()))
+        .order_by_asc(outbox::Column::MessageId)
+        .lock_exclusive()
+        .all(&tx.connection)
+        .await?;
+    for row in on_their_way {
+        state.outbox.insert(row.message_id.into(), row.try_into()?);
+    }
+    let rows = message::Entity::find()
+        .filter(message::Column::Id.is_in(ids))
+        .order_by_asc(message::Column::Id)
+        .lock_exclusive()
+        .all(&tx.connection)
+        .await?;
+    for row in rows {
+        let message = casewire_domain::message::Message::try_from(row)?;
+        state.messages.insert(message.id, message);
+    }
+    Ok(())
+}
+
+async fn events(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error> {
+    if keys.events.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(String, String)> = event::Entity::find()
+        .select_only()
+        .columns([event::Column::DedupeId, event::Column::Outcome])
+        .filter(event::Column::DedupeId.is_in(keys.events.iter().map(DedupeId::as_str)))
+        .into_tuple()
+        .all(&tx.connection)
+        .await?;
+    for (id, outcome) in rows {
+        let id = DedupeId::new(id).ok_or(Error::Unreadable { table: "event", what: "an unusable id" })?;
+        state.known_events.insert(id.clone());
+        state.events.insert(id, word("event", EventOutcome::parse, &outcome)?);
+    }
+    Ok(())
+}
+
+async fn suppressions(tx: &Tx, state: &mut State) -> Result<(), Error> {
+    let contacts: BTreeSet<Uuid> = state.contacts.keys().map(|contact| contact.0).collect();
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let rows = suppression::Entity::find()
+        .filter(suppression::Column::ContactId.is_in(contacts))
+        .all(&tx.connection)
+        .await?;
+    state.suppressed.extend(rows.into_iter().map(|row| (row.line_id.into(), row.contact_id.into())));
+    Ok(())
+}
+
+/// Automatic replies of the last day, which the loop guard counts.
+async fn automatic(tx: &Tx, state: &mut State) -> Result<(), Error> {
+    let contacts: BTreeSet<Uuid> = state.conversations.values().map(|lane| lane.contact_id.0).collect();
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(Uuid, Uuid, chrono::DateTime<chrono::Utc>)> = message::Entity::find()
+        .select_only()
+        .columns([message::Column::LineId, message::Column::ContactId, message::Column::ProcessedAt])
+        .filter(message::Column::Automatic.eq(true))
+        .filter(message::Column::ContactId.is_in(contacts))
+        .filter(message::Column::ProcessedAt.gt(tx.at - TimeDelta::days(1)))
+        .into_tuple()
+        .all(&tx.connection)
+        .await?;
+    for (line, contact, at) in rows {
+        state.automatic.entry((line.into(), contact.into())).or_default().push(at);
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! The schema's history. Files are dated and never change once released; none of them knows the live
+//! entities, so that later edits cannot rewrite history.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
+
+mod m20261120_000001_first;
+
+/// All migrations, oldest first.
+pub(crate) struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261120_000001_first::Migration)]
+    }
+}
+
+/// Runs the statements of one migration. The one place where the backends differ is in how they call their
+/// column types, written here in braces.
+async fn run(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr> {
+    let postgres = manager.get_database_backend() == DbBackend::Postgres;
+    let types = [
+        ("{uuid}", "uuid", "blob"),
+        ("{time}", "timestamptz", "text"),
+        ("{json}", "jsonb", "text"),
+        ("{bytes}", "bytea", "blob"),
+        ("{serial}", "bigint generated always as identity primary key", "integer primary key autoincrement"),
+    ];
+    let sql = types.iter().fold(statements.to_owned(), |sql, (name, on_postgres, on_sqlite)| {
+        sql.replace(name, if postgres { on_postgres } else { on_sqlite })
+    });
+    for statement in sql.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        manager.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Transactions: always in a task of their own, so that a caller that goes away never leaves one half done.
+//! (A cancelled `begin` can hand a connection that sits in a transaction to its next borrower; sqlx#4385.)
+
+use std::future::Future;
+use std::pin::Pin;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
+};
+
+use crate::error::Error;
+use crate::{Inner, Store};
+
+/// What runs inside a transaction.
+pub(crate) type Work<'t, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 't>>;
+
+/// A transaction, and its one time.
+pub(crate) struct Tx {
+    pub(crate) connection: DatabaseTransaction,
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Runs `work` in one transaction and commits it; any error rolls it back.
+    pub(crate) async fn in_tx<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t Tx, &'t Inner) -> Work<'t, T> + Send + 'static,
+    {
+        let inner = self.inner.clone();
+        let task = tokio::spawn(async move {
+            let connection = inner.connections.writer.begin_with_options(immediate()).await?;
+            let at = inner.now(&connection).await?;
+            let tx = Tx { connection, at };
+            let result = work(&tx, &inner).await;
+            match result {
+                Ok(value) => tx.connection.commit().await.map(|()| value).map_err(Error::from),
+                Err(error) => {
+                    // A rollback fails only where the connection is gone, and the transaction with it.
+                    let _ = tx.connection.rollback().await;
+                    Err(error)
+                }
+            }
+        });
+        task.await.map_err(|_| Error::Interrupted)?
+    }
+}
+
+impl Inner {
+    /// The time, to the microsecond both databases keep: PostgreSQL's own, so that leases of many machines
+    /// agree; this process's beside SQLite, which serves one.
+    async fn now(&self, connection: &DatabaseTransaction) -> Result<DateTime<Utc>, Error> {
+        if !self.connections.is_postgres() {
+            let now = (self.clock)();
+            return Ok(now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now));
+        }
+        let statement =
+            Statement::from_string(connection.get_database_backend(), "select clock_timestamp() as at");
+        let row = connection.query_one_raw(statement).await?;
+        let row = row.ok_or(Error::Unreadable { table: "clock_timestamp()", what: "no row" })?;
+        Ok(row.try_get("", "at")?)
+    }
+}
+
+/// SQLite: take the write lock at once. A transaction that reads first and then writes would be refused
+/// whatever the busy time-out, because another may have written between.
+fn immediate() -> TransactionOptions {
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    }
+}
