@@ -1,0 +1,12 @@
+//! What operators see: `/livez`, `/readyz` and `/metrics`, on a listener of their own.
+
+mod health;
+mod metrics;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+pub use health::{Beat, Check, Health, Latch, STALE_AFTER};
+pub use metrics::Metrics;
+pub use server::{CONTENT_TYPE, Ops, bind, start};

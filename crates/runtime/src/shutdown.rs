@@ -1,0 +1,193 @@
+//! The end of a process: one owner of signals, one order of steps.
+//!
+//! A signal, or a critical task that ends by itself, makes the process not ready; then tasks are asked to stop and
+//! have a limited time to finish what they have in hand; what is left is cut off. A second signal cuts everything
+//! off at once. Unfinished work is safe to cut: it was not acknowledged and comes again.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::config;
+use crate::ops::Health;
+
+/// What tasks need to know of the end. Cheap to clone; every clone is the same.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Cancelled when work should stop.
+    stop: CancellationToken,
+    /// Cancelled when work is cut off.
+    cut: CancellationToken,
+    tasks: TaskTracker,
+    /// The critical task that ended by itself, and how.
+    failure: OnceLock<String>,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Asked to, and everything was finished.
+    Requested,
+    /// A critical task ended by itself, as the sentence says.
+    Failed(String),
+    /// Not everything was finished in time.
+    Overdue,
+    /// A second signal came.
+    Forced,
+}
+
+impl Ended {
+    /// For the supervisor: 0 after a finished request, 1 after a failure, 2 when work was cut off.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Requested => 0,
+            Self::Failed(_) => 1,
+            Self::Overdue | Self::Forced => 2,
+        }
+    }
+}
+
+impl Shutdown {
+    /// Nothing is requested yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cancelled when work should stop. Take nothing new then, finish what is in hand, and end.
+    pub fn token(&self) -> CancellationToken {
+        self.0.stop.clone()
+    }
+
+    /// Whether work should stop.
+    pub fn is_requested(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    /// Resolves when work should stop.
+    pub async fn requested(&self) {
+        self.0.stop.cancelled().await;
+    }
+
+    /// Asks all tasks to stop, as a signal does.
+    pub fn request(&self) {
+        self.0.stop.cancel();
+    }
+
+    /// Runs a task that should end by itself, soon; the end of the process waits for it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cut = self.0.cut.clone();
+        self.0.tasks.spawn(async move {
+            cut.run_until_cancelled(task).await;
+        });
+    }
+
+    /// Runs a task that the process cannot do without: should it end before it was asked to, well or badly, the
+    /// process shuts down and says so.
+    pub fn spawn_critical<E>(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) where
+        E: Display + Send + 'static,
+    {
+        let (this, cut) = (self.clone(), self.0.cut.clone());
+        // A task of its own, so that its panic is a result here.
+        let work = tokio::spawn(async move { cut.run_until_cancelled(task).await });
+        self.0.tasks.spawn(async move {
+            let how = match work.await {
+                Ok(None) => return,
+                Ok(Some(Ok(()))) if this.is_requested() => return,
+                Ok(Some(Ok(()))) => "ended by itself".to_owned(),
+                Ok(Some(Err(error))) => format!("failed: {error}"),
+                Err(_) => "panicked".to_owned(),
+            };
+            error!(event = "task_ended", task = name, "{name} {how}");
+            let _ = this.0.failure.set(format!("{name} {how}"));
+            this.request();
+        });
+    }
+
+    /// Waits for a signal or a failure and carries out the end. It returns when everything was finished or cut off;
+    /// flush telemetry after it. To be called once, by the binary.
+    ///
+    /// # Errors
+    /// When the operating system refuses to deliver signals.
+    pub async fn run(&self, settings: &config::Server, health: &Health) -> io::Result<Ended> {
+        Ok(self.run_on(Signals::install()?, settings, health).await)
+    }
+
+    /// [`Shutdown::run`] with signals from anywhere.
+    async fn run_on(&self, mut signals: impl Asks, settings: &config::Server, health: &Health) -> Ended {
+        tokio::select! {
+            name = signals.next() => info!(event = "shutdown", signal = name, "shutting down"),
+            () = self.requested() => {}
+        }
+        health.drain();
+        if let (Some(time), false) = (settings.unready_time, self.is_requested()) {
+            tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                _ = signals.next() => {}
+            }
+        }
+        self.request();
+        self.0.tasks.close();
+        let ended = tokio::select! {
+            () = self.0.tasks.wait() => None,
+            () = tokio::time::sleep(settings.drain_timeout) => Some(Ended::Overdue),
+            _ = signals.next() => Some(Ended::Forced),
+        };
+        self.finish(ended)
+    }
+
+    fn finish(&self, ended: Option<Ended>) -> Ended {
+        if let Some(ended) = &ended {
+            warn!(
+                event = "shutdown_cut",
+                tasks = self.0.tasks.len(),
+                "cutting off unfinished work: {ended:?}"
+            );
+            self.0.cut.cancel();
+        }
+        let failure = self.0.failure.get().cloned().map(Ended::Failed);
+        failure.or(ended).unwrap_or(Ended::Requested)
+    }
+}
+
+/// What asks a process to end: signals, or a test.
+trait Asks: Send {
+    /// Waits for the next one and names it.
+    fn next(&mut self) -> impl Future<Output = &'static str> + Send;
+}
+
+/// The signals that ask a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+}
+
+impl Asks for Signals {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

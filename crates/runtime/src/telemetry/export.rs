@@ -1,0 +1,80 @@
+//! Spans as OpenTelemetry's, and their way to a collector.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::{Error, Identity};
+use crate::config::Telemetry;
+use crate::crypto;
+
+/// How long the last traces may take: with the drain of 30 s it stays within the 60 s an orchestrator grants.
+pub const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+/// What the exporter itself is made of: its spans would feed it for ever.
+const OWN_NOISE: [&str; 6] = ["hyper", "hyper_util", "reqwest", "h2", "rustls", "opentelemetry"];
+
+/// Ends telemetry: flushes what was not sent yet, for at most [`FLUSH_LIMIT`].
+#[derive(Debug)]
+pub struct Guard(SdkTracerProvider);
+
+impl Guard {
+    /// Sends what is left. It blocks: call it after the runtime's work is done, or from a blocking thread.
+    pub fn flush(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // A collector that is away must not keep the process alive, and there is nobody left to tell.
+        let _ = self.0.shutdown_with_timeout(FLUSH_LIMIT);
+    }
+}
+
+/// The layer that makes a span of OpenTelemetry of every span, and sends it where an endpoint is set.
+pub(super) fn layer<S>(settings: &Telemetry, identity: Identity) -> Result<(impl Layer<S>, Guard), Error>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let provider = provider(settings, identity)?;
+    let targets = OWN_NOISE.iter().map(|target| (*target, LevelFilter::OFF));
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("casewire"))
+        // Each would add fields of no use to every span.
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        // Parents are found through `tracing`; activating the other context too costs at every poll.
+        .with_context_activation(false)
+        .with_filter(Targets::new().with_default(LevelFilter::INFO).with_targets(targets));
+    Ok((layer, Guard(provider)))
+}
+
+fn provider(settings: &Telemetry, identity: Identity) -> Result<SdkTracerProvider, Error> {
+    let resource = Resource::builder()
+        .with_service_name(format!("casewire-{}", identity.role))
+        .with_attribute(KeyValue::new("service.version", identity.version))
+        .build();
+    let builder = SdkTracerProvider::builder().with_resource(resource);
+    let Some(endpoint) = &settings.otlp_endpoint else {
+        // Nothing is recorded then, but ids are made.
+        return Ok(builder.with_sampler(Sampler::AlwaysOff).build());
+    };
+    crypto::install_provider();
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_endpoint(format!("{}/v1/traces", endpoint.as_str()))
+        .build()?;
+    let share = Sampler::TraceIdRatioBased(settings.sample_ratio.get());
+    Ok(builder.with_sampler(Sampler::ParentBased(Box::new(share))).with_batch_exporter(exporter).build())
+}

@@ -1,0 +1,69 @@
+//! The trace context of a span as W3C header fields, to travel with events and outbox rows.
+
+use std::collections::BTreeMap;
+
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// `traceparent` and `tracestate` by name; empty when there is no trace.
+pub type Carrier = BTreeMap<String, String>;
+
+/// The context of a span, for what it causes elsewhere.
+pub fn context_of(span: &Span) -> Carrier {
+    let mut fields = Fields(Carrier::new());
+    TraceContextPropagator::new().inject_context(&span.context(), &mut fields);
+    fields.0
+}
+
+/// The context of the current span.
+pub fn current_context() -> Carrier {
+    context_of(&Span::current())
+}
+
+/// Makes a span the child of what the fields tell of; a fieldless or malformed context changes nothing. Call it
+/// before the span is first entered.
+pub fn set_parent(span: &Span, carrier: &Carrier) {
+    if let Some(context) = remote(carrier) {
+        // It fails only where telemetry was never started.
+        let _ = span.set_parent(Context::new().with_remote_span_context(context));
+    }
+}
+
+/// Links a span to what the fields tell of: for work that has several causes, or is repeated.
+pub fn link(span: &Span, carrier: &Carrier) {
+    if let Some(context) = remote(carrier) {
+        span.add_link(context);
+    }
+}
+
+fn remote(carrier: &Carrier) -> Option<SpanContext> {
+    let fields = Fields(carrier.clone());
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &fields);
+    let context = context.span().span_context().clone();
+    context.is_valid().then_some(context)
+}
+
+struct Fields(Carrier);
+
+impl Injector for Fields {
+    fn set(&mut self, key: &str, value: String) {
+        // `tracestate` is most often empty.
+        if !value.is_empty() {
+            self.0.insert(key.to_owned(), value);
+        }
+    }
+}
+
+impl Extractor for Fields {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+}
