@@ -1,0 +1,137 @@
+//! What the desk asks: lists, replies made once, tokens and links.
+
+use crate::on_both;
+
+on_both! {
+    a_reply_under_one_key_is_made_once
+    cases_are_listed_page_by_page
+    a_link_opens_one_session
+    the_trail_is_read_from_a_point
+    an_account_keeps_two_live_tokens
+    a_database_of_another_version_is_refused
+}
+
+mod story {
+    use std::collections::HashSet;
+
+    use casewire_domain::case::CaseStatus;
+    use casewire_domain::decide::{Outcome, Refusal};
+    use casewire_domain::seal::Sealed;
+    use casewire_store::view::CaseFilter;
+    use casewire_store::{Error, Store, TokenKind};
+    use chrono::{TimeDelta, Utc};
+
+    use crate::bench::{ACCOUNT, Bench, HEATHER, IAN};
+
+    pub(super) async fn a_reply_under_one_key_is_made_once(bench: Bench) {
+        let case = bench.placed(HEATHER, "my heater is broken").await;
+        let Outcome::Replied { message_id, repeated: false } =
+            bench.reply(case, "on our way", Some("k1")).await
+        else {
+            unreachable!()
+        };
+        let again = bench.reply(case, "on our way", Some("k1")).await;
+        assert_eq!(again, Outcome::Replied { message_id, repeated: true });
+        let other = bench.reply(case, "something else", Some("k1")).await;
+        assert_eq!(other, Outcome::Refused(Refusal::KeyReused));
+        let both = futures_race(&bench, case).await;
+        assert_eq!(both.len(), 1, "two at once under one key are one reply");
+        assert_eq!(bench.case(case).await.messages.len(), 4);
+    }
+
+    async fn futures_race(bench: &Bench, case: casewire_domain::CaseNumber) -> HashSet<String> {
+        let (a, b) = tokio::join!(bench.reply(case, "hi", Some("k2")), bench.reply(case, "hi", Some("k2")));
+        [a, b]
+            .into_iter()
+            .map(|outcome| match outcome {
+                Outcome::Replied { message_id, .. } => message_id.to_string(),
+                other => unreachable!("{other:?}"),
+            })
+            .collect()
+    }
+
+    pub(super) async fn cases_are_listed_page_by_page(bench: Bench) {
+        let mut numbers = Vec::new();
+        for i in 0..7 {
+            numbers.push(bench.placed(&format!("+1206555{i:04}"), "hi").await);
+        }
+        bench.set_status(numbers[0], CaseStatus::Closed).await;
+        let mut seen = Vec::new();
+        let mut after = None;
+        loop {
+            let page = bench.store.list_cases(&CaseFilter::default(), 3, after).await.unwrap();
+            seen.extend(page.items.iter().map(|item| item.case.number));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), 7);
+        assert_eq!(seen[0], numbers[0], "the one that changed last comes first");
+        let closed = CaseFilter { status: Some(CaseStatus::Closed), ..CaseFilter::default() };
+        assert_eq!(bench.store.list_cases(&closed, 10, None).await.unwrap().items.len(), 1);
+        let contact = CaseFilter { contact: Some("+12065550003".into()), ..CaseFilter::default() };
+        let found = bench.store.list_cases(&contact, 10, None).await.unwrap().items;
+        assert_eq!(found.iter().map(|item| item.case.number).collect::<Vec<_>>(), [numbers[3]]);
+        let by_id = CaseFilter { contact: Some(found[0].contact.id.to_string()), ..CaseFilter::default() };
+        assert_eq!(bench.store.list_cases(&by_id, 10, None).await.unwrap().items.len(), 1);
+        let line = CaseFilter { line: Some("nowhere".into()), ..CaseFilter::default() };
+        assert!(bench.store.list_cases(&line, 10, None).await.unwrap().items.is_empty());
+    }
+
+    pub(super) async fn a_link_opens_one_session(bench: Bench) {
+        let soon = Utc::now() + TimeDelta::hours(1);
+        bench.store.add_token(TokenKind::Link, "demo".into(), "link", Some(soon)).await.unwrap();
+        let (a, b) =
+            tokio::join!(bench.store.use_link("link", "s1", soon), bench.store.use_link("link", "s2", soon));
+        assert_eq!([a.unwrap(), b.unwrap()].iter().filter(|used| **used).count(), 1);
+        let mut sessions = 0;
+        for secret in ["s1", "s2"] {
+            sessions += usize::from(bench.store.caller(TokenKind::Session, secret).await.unwrap().is_some());
+        }
+        assert_eq!(sessions, 1);
+        assert!(
+            bench.store.caller(TokenKind::Api, "s1").await.unwrap().is_none(),
+            "a session is no API token"
+        );
+        let past = Utc::now() - TimeDelta::hours(1);
+        bench.store.add_token(TokenKind::Api, "old".into(), "t", Some(past)).await.unwrap();
+        assert!(bench.store.caller(TokenKind::Api, "t").await.unwrap().is_none());
+    }
+
+    pub(super) async fn the_trail_is_read_from_a_point(bench: Bench) {
+        bench.placed(HEATHER, "my heater is broken").await;
+        let end = bench.store.trail_end().await.unwrap();
+        let case = bench.placed(IAN, "hello").await;
+        let news = bench.store.trail_since(end, 100).await.unwrap();
+        let kinds: Vec<_> = news.iter().map(|entry| entry.kind.as_str()).collect();
+        assert_eq!(kinds, ["case_opened", "acknowledgement_queued"]);
+        assert!(news.iter().all(|entry| entry.case == case));
+    }
+
+    pub(super) async fn an_account_keeps_two_live_tokens(bench: Bench) {
+        let before = bench.store.directory_version().await.unwrap();
+        for token in ["second", "third"] {
+            bench.store.put_account_token(ACCOUNT.into(), move |_| Sealed::from_stored(token)).await.unwrap();
+        }
+        let directory = bench.store.directory().await.unwrap();
+        let tokens: Vec<_> = directory.accounts[0].tokens.iter().map(Sealed::as_str).collect();
+        assert_eq!(tokens, ["third", "second"]);
+        assert!(directory.version > before);
+        bench.store.drop_old_tokens(ACCOUNT.into()).await.unwrap();
+        assert_eq!(bench.store.directory().await.unwrap().accounts[0].tokens.len(), 1);
+        assert!(bench.store.drop_old_tokens("AC404".into()).await.is_err());
+    }
+
+    pub(super) async fn a_database_of_another_version_is_refused(bench: Bench) {
+        bench.store.check_schema().await.unwrap();
+        assert_eq!(bench.store.migrate().await.unwrap(), 0, "migrating twice does nothing");
+        let empty = Bench::sqlite().await;
+        let folder = tempfile::TempDir::new().unwrap();
+        let fresh =
+            Store::open(&casewire_store::Config::sqlite(&folder.path().join("new.db"))).await.unwrap();
+        let refused = fresh.check_schema().await;
+        assert!(matches!(&refused, Err(Error::Schema(sentence)) if sentence.contains("casewire migrate")));
+        empty.store.check_schema().await.unwrap();
+    }
+}

@@ -1,0 +1,178 @@
+//! The outbox: one attempt at a time, in order, never twice.
+
+use crate::on_both;
+
+on_both! {
+    a_reply_is_claimed_once
+    a_later_text_of_a_conversation_waits_for_the_earlier
+    a_text_never_processed_is_sent_again
+    an_attempt_whose_process_died_is_uncertain_and_not_sent_again
+    a_callback_settles_an_uncertain_text
+    a_callback_that_beats_the_answer_lands
+    a_second_text_for_one_message_is_noticed
+    a_status_that_came_too_early_is_applied_later
+    an_opted_out_contact_is_marked_in_the_claim
+    a_line_sends_no_faster_than_its_rate
+}
+
+mod story {
+    use std::time::Duration;
+
+    use casewire_domain::command::Command;
+    use casewire_domain::decide::Outcome;
+    use casewire_domain::outbox::{AttemptOutcome, OutboxState};
+    use casewire_domain::{CaseNumber, DeliveryStatus, MessageId};
+    use casewire_store::{Claim, Claimed};
+    use chrono::Utc;
+
+    use crate::bench::{Bench, HEATHER, IAN, sid};
+
+    fn claim() -> Claim {
+        Claim { most: 100, lease: Duration::from_secs(60), paused: Vec::new() }
+    }
+
+    /// A case whose acknowledgement is claimed.
+    async fn sending(bench: &Bench) -> (CaseNumber, Claimed) {
+        let case = bench.placed(HEATHER, "my heater is broken").await;
+        let mut claimed = bench.store.claim(claim()).await.unwrap();
+        assert_eq!(claimed.len(), 1);
+        (case, claimed.remove(0))
+    }
+
+    async fn attempted(
+        bench: &Bench,
+        message_id: MessageId,
+        attempt: u32,
+        outcome: AttemptOutcome,
+    ) -> Outcome {
+        bench.store.handle_one(Command::Attempted { message_id, attempt, outcome }).await.unwrap()
+    }
+
+    fn accepted(sid: &str) -> AttemptOutcome {
+        AttemptOutcome::Accepted { provider_sid: sid.into(), status: DeliveryStatus::Queued }
+    }
+
+    async fn status(bench: &Bench, case: CaseNumber, id: MessageId) -> (DeliveryStatus, Option<OutboxState>) {
+        let view = bench.case(case).await;
+        let found = view.messages.iter().find(|m| m.message.id == id).unwrap();
+        (found.message.progress.status(), found.outbox)
+    }
+
+    pub(super) async fn a_reply_is_claimed_once(bench: Bench) {
+        let (case, claimed) = sending(&bench).await;
+        assert_eq!((claimed.attempt, claimed.to.reveal(), claimed.line.as_str()), (1, HEATHER, "main"));
+        assert!(bench.store.claim(claim()).await.unwrap().is_empty());
+        attempted(&bench, claimed.message_id, 1, accepted(&sid())).await;
+        assert_eq!(status(&bench, case, claimed.message_id).await, (DeliveryStatus::Queued, None));
+        assert!(bench.store.claim(claim()).await.unwrap().is_empty());
+    }
+
+    pub(super) async fn a_later_text_of_a_conversation_waits_for_the_earlier(bench: Bench) {
+        let (case, first) = sending(&bench).await;
+        bench.reply(case, "on our way", None).await;
+        bench.placed(IAN, "hello").await;
+        let others = bench.store.claim(claim()).await.unwrap();
+        assert_eq!(
+            others.iter().map(|c| c.to.reveal()).collect::<Vec<_>>(),
+            [IAN],
+            "another conversation goes on"
+        );
+        attempted(&bench, first.message_id, 1, accepted(&sid())).await;
+        let next = bench.store.claim(claim()).await.unwrap();
+        assert_eq!(next.iter().map(|c| c.body.reveal()).collect::<Vec<_>>(), ["on our way"]);
+    }
+
+    pub(super) async fn a_text_never_processed_is_sent_again(bench: Bench) {
+        let (_, first) = sending(&bench).await;
+        attempted(&bench, first.message_id, 1, AttemptOutcome::NotProcessed { retry_at: Utc::now() }).await;
+        let again = casewire_testkit::eventually_some("the retry is due", Duration::from_secs(5), || async {
+            bench.store.claim(claim()).await.unwrap().into_iter().next()
+        })
+        .await
+        .unwrap();
+        assert_eq!((again.message_id, again.attempt), (first.message_id, 2));
+    }
+
+    pub(super) async fn an_attempt_whose_process_died_is_uncertain_and_not_sent_again(bench: Bench) {
+        bench.placed(HEATHER, "my heater is broken").await;
+        let short = Claim { lease: Duration::from_millis(1), ..claim() };
+        let claimed = bench.store.claim(short).await.unwrap();
+        let lost =
+            casewire_testkit::eventually_some("the lease runs out", Duration::from_secs(5), || async {
+                bench.store.lost_attempts(10).await.unwrap().into_iter().next()
+            })
+            .await
+            .unwrap();
+        assert_eq!(lost, (claimed[0].message_id, 1));
+        attempted(&bench, lost.0, lost.1, AttemptOutcome::Uncertain).await;
+        assert!(bench.store.lost_attempts(10).await.unwrap().is_empty());
+        assert!(bench.store.claim(claim()).await.unwrap().is_empty());
+        assert_eq!(bench.store.outbox_depth().await.unwrap().uncertain, 1);
+    }
+
+    pub(super) async fn a_callback_settles_an_uncertain_text(bench: Bench) {
+        let (case, claimed) = sending(&bench).await;
+        attempted(&bench, claimed.message_id, 1, AttemptOutcome::Uncertain).await;
+        let uncertain = (DeliveryStatus::Queued, Some(OutboxState::Uncertain));
+        assert_eq!(status(&bench, case, claimed.message_id).await, uncertain);
+        bench.report(&sid(), DeliveryStatus::Delivered, Some((claimed.message_id, 1))).await;
+        assert_eq!(status(&bench, case, claimed.message_id).await, (DeliveryStatus::Delivered, None));
+    }
+
+    pub(super) async fn a_callback_that_beats_the_answer_lands(bench: Bench) {
+        let (case, claimed) = sending(&bench).await;
+        let sid = sid();
+        bench.report(&sid, DeliveryStatus::Delivered, Some((claimed.message_id, 1))).await;
+        let late = attempted(&bench, claimed.message_id, 1, accepted(&sid)).await;
+        assert_eq!(late, Outcome::Attempted { duplicate_send: false });
+        assert_eq!(status(&bench, case, claimed.message_id).await, (DeliveryStatus::Delivered, None));
+    }
+
+    pub(super) async fn a_second_text_for_one_message_is_noticed(bench: Bench) {
+        let (case, claimed) = sending(&bench).await;
+        attempted(&bench, claimed.message_id, 1, accepted(&sid())).await;
+        let other = bench.report(&sid(), DeliveryStatus::Delivered, Some((claimed.message_id, 1))).await;
+        assert_eq!(other, Outcome::Reported { duplicate_send: true });
+        assert_eq!(status(&bench, case, claimed.message_id).await.0, DeliveryStatus::Queued);
+        assert!(bench.case(case).await.trail.iter().any(|entry| entry.kind == "duplicate_send_detected"));
+    }
+
+    pub(super) async fn a_status_that_came_too_early_is_applied_later(bench: Bench) {
+        let (case, claimed) = sending(&bench).await;
+        let sid = sid();
+        assert_eq!(bench.report(&sid, DeliveryStatus::Delivered, None).await, Outcome::Waiting);
+        assert!(bench.store.ripe_statuses(10).await.unwrap().is_empty());
+        attempted(&bench, claimed.message_id, 1, accepted(&sid)).await;
+        assert_eq!(bench.store.ripe_statuses(10).await.unwrap(), [b"raw".to_vec()]);
+        let again = bench.report(&sid, DeliveryStatus::Delivered, None).await;
+        assert_eq!(again, Outcome::Reported { duplicate_send: false });
+        assert_eq!(status(&bench, case, claimed.message_id).await.0, DeliveryStatus::Delivered);
+        assert!(bench.store.ripe_statuses(10).await.unwrap().is_empty());
+    }
+
+    pub(super) async fn an_opted_out_contact_is_marked_in_the_claim(bench: Bench) {
+        let case = bench.placed(HEATHER, "my heater is broken").await;
+        bench.text(HEATHER, "STOP").await;
+        let claimed = bench.store.claim(claim()).await.unwrap();
+        assert!(claimed[0].suppressed);
+        attempted(&bench, claimed[0].message_id, 1, AttemptOutcome::Suppressed).await;
+        assert_eq!(status(&bench, case, claimed[0].message_id).await, (DeliveryStatus::Canceled, None));
+    }
+
+    pub(super) async fn a_line_sends_no_faster_than_its_rate(bench: Bench) {
+        bench.add_line("slow", "+15550004444", 10).await;
+        for i in 0..20 {
+            let text = crate::bench::text("slow", &format!("+1206555{i:04}"), "hi", &sid());
+            bench.store.handle_one(text).await.unwrap();
+        }
+        let first = bench.store.claim(claim()).await.unwrap();
+        assert!(first.len() <= 3, "{} at once", first.len());
+        let start = std::time::Instant::now();
+        let mut sent = first.len();
+        while sent < 12 {
+            sent += bench.store.claim(claim()).await.unwrap().len();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(start.elapsed() > Duration::from_millis(700), "{sent} in {:?}", start.elapsed());
+    }
+}
