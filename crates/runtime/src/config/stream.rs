@@ -27,8 +27,8 @@ section! {
         /// Certificates that NATS' own must descend from. Unset: those of the system.
         #[such_as("/etc/casewire/nats-ca.pem")]
         pub ca_file: Option<PathBuf> = None,
-        /// Streams the texts are spread over. A server that syncs every write has no group commit within a stream:
-        /// four gave four times the throughput of one. Changing it later reorders texts under way.
+        /// Streams the texts are spread over on NATS. A server that syncs every write has no group commit within a
+        /// stream: four gave four times the throughput of one. Changing it later reorders texts under way.
         pub shards: NonZeroU16 = const { NonZeroU16::new(4).unwrap() },
         /// Copies of each stream: 1, or 3 on a cluster of three.
         pub replicas: NonZeroU16 = const { NonZeroU16::new(1).unwrap() },
@@ -42,8 +42,8 @@ section! {
         pub max_age: Duration = Duration::from_secs(7 * 86_400),
         /// Largest event. A body of 128 KiB with its envelope fits twice.
         pub max_message: Size = Size::kib(256),
-        /// Time to reach the server.
-        pub connect_timeout: Duration = Duration::from_secs(5),
+        /// Time for one attempt to reach the server; attempts never end.
+        pub connect_timeout: Duration = Duration::from_secs(2),
         /// How long ingest waits for the stream to say "stored" before it answers 503. Within the provider's 15 s
         /// there is then room for its retries.
         pub publish_timeout: Duration = Duration::from_millis(2500),
@@ -52,6 +52,6 @@ section! {
         /// Events of a shard that workers may hold at once: two batches.
         pub max_ack_pending: NonZeroU32 = const { NonZeroU32::new(512).unwrap() },
         /// How often the directory of lines is read again, in case a notice of its change was lost.
-        pub directory_reread: Duration = Duration::from_secs(60),
+        pub directory_interval: Duration = Duration::from_secs(60),
     }
 }

@@ -173,7 +173,7 @@ fn a_role_names_all_that_it_misses() {
 fn dangerous_but_legal_settings_are_warned_of_and_the_defaults_are_not() {
     assert_eq!(Config::default().warnings(), Vec::<String>::new());
     let config = load(
-        "[server]\npublic_url = \"https://my_host.org\"\n[stream]\nack_wait = \"19s\"\n[ingest]\nbody_timeout = \"13s\"\n\
+        "[server]\npublic_url = \"https://my_host.org\"\n[stream]\nack_wait = \"22s\"\n[ingest]\nbody_timeout = \"13s\"\n\
          [sender]\nlease = \"20s\"\n",
         &[],
     );

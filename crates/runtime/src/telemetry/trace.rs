@@ -24,6 +24,14 @@ pub fn current_context() -> Carrier {
     context_of(&Span::current())
 }
 
+/// The id of a span's trace when that trace is sent, for the exemplars of histograms: an id nobody can look up is
+/// of no use there.
+pub fn sampled_trace_id(span: &Span) -> Option<String> {
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    context.is_sampled().then(|| context.trace_id().to_string())
+}
+
 /// Makes a span the child of what the fields tell of; a fieldless or malformed context changes nothing. Call it
 /// before the span is first entered.
 pub fn set_parent(span: &Span, carrier: &Carrier) {
