@@ -1,5 +1,7 @@
 //! Messages on their way to the customer, and what each attempt may come to.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use crate::id::{ConversationId, LineId, MessageId};
@@ -80,10 +82,10 @@ pub enum AttemptOutcome {
         /// What the provider said of it.
         status: DeliveryStatus,
     },
-    /// The provider never processed it (429, no connection): sent again at this time.
+    /// The provider never processed it (429, no connection): sent again after this time.
     NotProcessed {
-        /// When to try again.
-        retry_at: DateTime<Utc>,
+        /// How long to wait, by the clock that leases are kept by.
+        retry_after: Duration,
     },
     /// The provider refused it for good.
     Rejected {

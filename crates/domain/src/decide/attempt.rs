@@ -1,7 +1,9 @@
 //! What came of an attempt to send. The one rule above all: a text that the provider may have taken is
 //! never sent again.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::report::OPTED_OUT;
@@ -13,6 +15,10 @@ use crate::outbox::{AttemptOutcome, OutboxState, Outgoing};
 use crate::state::{Effect, State, SuppressionSource};
 use crate::status::{DeliveryStatus, Progress};
 
+/// How long an uncertain text holds back the later ones of its conversation. A callback settles nearly all
+/// within seconds; a customer should not wait longer for the next text because of one that may never settle.
+const HOLDS_LANE: TimeDelta = TimeDelta::seconds(60);
+
 pub(super) fn decide(state: &State, id: MessageId, attempt: u32, outcome: &AttemptOutcome) -> Decision {
     let Some(message) = state.messages.get(&id) else { return done(Vec::new()) };
     // A callback may have settled the message while the attempt was under way.
@@ -21,7 +27,7 @@ pub(super) fn decide(state: &State, id: MessageId, attempt: u32, outcome: &Attem
         AttemptOutcome::Accepted { provider_sid, status } => {
             accepted(state, message, attempt, provider_sid, *status)
         }
-        AttemptOutcome::NotProcessed { retry_at } => again(row, *retry_at),
+        AttemptOutcome::NotProcessed { retry_after } => again(state, row, *retry_after),
         AttemptOutcome::Rejected { code } => {
             failed(state, message, row, DeliveryStatus::Failed, *code, "rejected")
         }
@@ -63,7 +69,8 @@ fn accepted(state: &State, message: &Message, attempt: u32, sid: &str, status: D
     done(effects)
 }
 
-fn again(row: Option<&Outgoing>, retry_at: DateTime<Utc>) -> Decision {
+fn again(state: &State, row: Option<&Outgoing>, retry_after: Duration) -> Decision {
+    let retry_at = state.at + TimeDelta::from_std(retry_after).unwrap_or(TimeDelta::days(1));
     let pending = |row: &Outgoing| Outgoing {
         state: OutboxState::Pending,
         due_at: retry_at,
@@ -102,7 +109,12 @@ fn failed(
 
 fn uncertain(state: &State, message: &Message, row: Option<&Outgoing>) -> Decision {
     let Some(row) = row.filter(|row| row.state == OutboxState::Sending) else { return done(Vec::new()) };
-    let held = Outgoing { state: OutboxState::Uncertain, lease_until: None, ..row.clone() };
+    let held = Outgoing {
+        state: OutboxState::Uncertain,
+        due_at: state.at + HOLDS_LANE,
+        lease_until: None,
+        ..row.clone()
+    };
     let change = json!({ "message": message.id, "attempt": row.attempt });
     let why = json!({ "because": "outcome_unknown" });
     let mut effects = vec![Effect::PutOutgoing(held)];

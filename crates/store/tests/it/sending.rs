@@ -23,7 +23,6 @@ mod story {
     use casewire_domain::outbox::{AttemptOutcome, OutboxState};
     use casewire_domain::{CaseNumber, DeliveryStatus, MessageId};
     use casewire_store::{Claim, Claimed};
-    use chrono::Utc;
 
     use crate::bench::{Bench, HEATHER, IAN, sid};
 
@@ -84,7 +83,8 @@ mod story {
 
     pub(super) async fn a_text_never_processed_is_sent_again(bench: Bench) {
         let (_, first) = sending(&bench).await;
-        attempted(&bench, first.message_id, 1, AttemptOutcome::NotProcessed { retry_at: Utc::now() }).await;
+        attempted(&bench, first.message_id, 1, AttemptOutcome::NotProcessed { retry_after: Duration::ZERO })
+            .await;
         let again = casewire_testkit::eventually_some("the retry is due", Duration::from_secs(5), || async {
             bench.store.claim(claim()).await.unwrap().into_iter().next()
         })
