@@ -3,11 +3,18 @@
 //! - [`content`] and [`parameters`] read a webhook's body or query, whole and in order;
 //! - [`signature`] proves that Twilio sent it, [`explain`] says why it does not;
 //! - [`webhook`] turns it into the domain's words and names it for deduplication;
-//! - [`twiml`] is what is answered.
+//! - [`twiml`] is what is answered;
+//! - [`rest`] sends texts and says, of every attempt, whether another one may follow;
+//! - [`codes`] is what Twilio's error numbers mean, in sentences that may be shown.
+//!
+//! `rest` builds its client on rustls without choosing a provider: `main` and every test binary install one
+//! (`rustls::crypto::ring::default_provider().install_default()`) before the first client is built.
 
+pub mod codes;
 pub mod content;
 pub mod explain;
 pub mod parameters;
+pub mod rest;
 pub mod signature;
 pub mod twiml;
 pub mod webhook;
