@@ -110,7 +110,7 @@ async function begin() {
     byId("thread-title").textContent = "What to try";
     byId("thread-hint").hidden = true;
     guide();
-    await handset.start();
+    handset.start();
   } else {
     byId("thread-hint").textContent = `Text ${config.line.number}, or choose a case. New ones appear within a second.`;
   }

@@ -1,17 +1,20 @@
 // The pretend phone: texts through the simulated Twilio, shown as its owner would see them.
 
-import { follow, get, post } from "./api.js";
+import { follow, post } from "./api.js";
 import { announce, byId, clock, el, reconcile, sendOnEnter, stickToEnd, time, visible } from "./dom.js";
-import { isProblem, tick } from "./ticks.js";
+import { tick } from "./ticks.js";
 
 const FIRST_NUMBER = "+12065550100";
 const REMEMBERED = "casewire.handset";
+const REFUSED = "casewire did not take this text. Its log says why.";
 
 /** The handset pane; `onTexted()` is called after a text left. */
 export class Handset {
   #line;
   #number = localStorage.getItem(REMEMBERED) ?? FIRST_NUMBER;
   #texts = [];
+  #refused = new Set();
+  #began = 0;
   #stop = null;
 
   constructor(line, onTexted) {
@@ -30,27 +33,24 @@ export class Handset {
     setInterval(() => this.#tick(), 10_000);
   }
 
-  /** Begins to follow this handset's texts. */
-  async start() {
+  /** Begins to follow this handset's texts, from its first one on. */
+  start() {
     this.#stop?.();
     this.#texts = [];
-    byId("phone-log").replaceChildren();
+    this.#began = Date.now();
     this.#draw();
-    this.#stop = follow(`${this.#path()}/stream`, "message", () => this.refresh(), (state) => state === "live" && this.refresh());
-    await this.refresh();
+    const path = `/simulator/handsets/${encodeURIComponent(this.#number)}/stream`;
+    this.#stop = follow(path, "message", (text) => this.#take(text));
   }
 
-  /** Reads this handset's texts again. */
-  async refresh() {
-    const number = this.#number;
-    const { messages } = await get(`${this.#path()}/messages`);
-    if (number !== this.#number) return;
-    const last = messages.at(-1);
-    if (last && last.direction !== "sent" && last.sid !== this.#texts.at(-1)?.sid && this.#texts.length) {
-      announce(`Handset got: ${last.body}`);
-    }
-    this.#texts = messages;
+  /** A text on this handset; the stream may tell of one twice. */
+  #take(text) {
+    if (text.line !== this.#line.number || this.#texts.some((known) => known.seq === text.seq)) return;
+    this.#texts.push(text);
+    this.#texts.sort((a, b) => a.seq - b.seq);
     this.#draw();
+    const isNews = new Date(text.at) > this.#began;
+    if (text.direction === "received" && isNews) announce(`The handset got: ${text.body}`);
   }
 
   /** Offers texts worth trying; with a case number when there is one. */
@@ -65,10 +65,6 @@ export class Handset {
       });
       return chip;
     });
-  }
-
-  #path() {
-    return `/simulator/handsets/${encodeURIComponent(this.#number)}`;
   }
 
   #tick() {
@@ -106,10 +102,11 @@ export class Handset {
     if (!body.trim() || button.disabled) return;
     button.disabled = true;
     try {
-      await post("/simulator/texts", { from: this.#number, to: this.#line.number, body });
+      const sent = await post("/simulator/texts", { from: this.#number, to: this.#line.number, body });
       field.value = "";
-      this.#complain("");
-      await this.refresh();
+      if (!sent.taken) this.#refused.add(sent.sid);
+      this.#complain(sent.taken ? "" : REFUSED);
+      this.#draw();
       stickToEnd(byId("phone-log"), () => {}, true);
       this.onTexted();
     } catch (problem) {
@@ -127,14 +124,18 @@ export class Handset {
       return;
     }
     log.querySelector(".hello")?.remove();
-    stickToEnd(log, () => reconcile(log, this.#texts, (text) => text.sid, drawText));
+    const texts = this.#texts.map((text) => ({ ...text, refused: this.#refused.has(text.id) }));
+    stickToEnd(log, () => reconcile(log, texts, (text) => text.seq, drawText));
   }
 }
 
 function drawText(text) {
   const mine = text.direction === "sent";
-  const kind = ["sms", mine && "mine", isProblem(text.status) && "problem"].filter(Boolean).join(" ");
+  const kind = ["sms", mine && "mine", text.refused && "problem"].filter(Boolean).join(" ");
   return el("article", { className: kind },
-    el("div", { className: "bubble", dir: "auto" }, ...visible(text.body)),
-    el("div", { className: "under" }, time(text.at, clock(text.at)), mine ? tick(text.status) : null));
+    el("div", { className: "bubble", dir: "auto" }, ...visible(text.body || "(no words)")),
+    el("div", { className: "under" },
+      text.origin === "keyword" ? el("span", {}, "Twilio's own answer") : null,
+      time(text.at, clock(text.at)),
+      mine ? tick(text.refused ? "failed" : "sent") : null));
 }

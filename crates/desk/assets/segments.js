@@ -37,7 +37,8 @@ export const LONGEST = 1600;
 /** One line under the reply box. */
 export function describe(text) {
   const { encoding, segments, units, room, culprits } = measure(text);
-  if (text.length > LONGEST) return `${text.length} characters: ${LONGEST} is the most one text can hold`;
+  const characters = [...text].length;
+  if (characters > LONGEST) return `${characters} characters: ${LONGEST} is the most one text can hold`;
   if (segments === 0) return "";
   const cost = `${segments} ${segments === 1 ? "segment" : "segments"}, ${units} of ${room}`;
   return encoding === "GSM-7" ? cost : `${cost}, costlier because of ${culprits.slice(0, 4).join(" ")}`;

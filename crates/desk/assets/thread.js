@@ -105,7 +105,7 @@ export class Thread {
     const text = byId("reply").value;
     if (this.#number) this.#drafts.set(this.#number, text);
     byId("segments").textContent = describe(text);
-    byId("segments").dataset.over = String(text.length > LONGEST);
+    byId("segments").dataset.over = String([...text].length > LONGEST);
     this.#key = idempotencyKey();
   }
 
@@ -190,7 +190,7 @@ function drawMessage({ message, story }, open) {
     el("div", { className: "bubble", dir: "auto" }, ...visible(message.body || "(no words)")),
     message.media.length ? el("p", { className: "media" }, pictures(message.media.length)) : null,
     el("div", { className: "under" },
-      automatic ? el("span", {}, "Automatic") : message.author ? el("span", {}, ...visible(message.author)) : null,
+      automatic ? el("span", {}, "Automatic") : message.author ? el("span", {}, ...visible(message.author.replace(/^agent:/, ""))) : null,
       time(message.received_at, clock(message.received_at)),
       direction === "outbound" ? tick(status) : null),
     message.error ? el("p", { className: "trouble" }, message.error) : null,
