@@ -66,7 +66,7 @@ export class Thread {
     byId("status-button").textContent = it.status === "closed" ? "Reopen" : "Close case";
     const list = byId("timeline");
     stickToEnd(list, () => reconcile(list, this.#entries(), (entry) => entry.key, draw), toEnd);
-    this.#bar(it.contact.opted_out);
+    this.#bar(it.opted_out);
   }
 
   /** Texts and the events that stand alone, by time, with a line where a day begins. */
@@ -142,7 +142,7 @@ export class Thread {
     } catch (problem) {
       this.#complain(problem.message);
     } finally {
-      button.disabled = this.#case?.contact.opted_out ?? false;
+      button.disabled = this.#case?.opted_out ?? false;
     }
   }
 
@@ -150,7 +150,7 @@ export class Thread {
   get nextStep() {
     const it = this.#case;
     if (!it) return "text “my heater is broken” from the handset. A case opens, and its number comes back.";
-    if (it.contact.opted_out) return "a reply: it is refused. START lets texts through again.";
+    if (it.opted_out) return "a reply: it is refused. START lets texts through again.";
     if (it.status === "closed") return `text again. A new case opens, unless the text names ${it.number}.`;
     const inbound = it.messages.filter((message) => message.direction === "inbound").length;
     const replied = it.messages.some((message) => message.direction === "outbound" && !message.automatic);

@@ -13,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Store;
-use crate::entity::{case, case_event, contact, line, message, outbox};
+use crate::entity::{case, case_event, contact, line, message, outbox, suppression};
 use crate::error::Error;
 
 /// Which cases to list; every field narrows.
@@ -78,6 +78,8 @@ pub struct CaseView {
     pub contact: Contact,
     /// The webhook id of its line.
     pub line: String,
+    /// Whether the contact has opted out of texts on that line.
+    pub opted_out: bool,
     /// Its texts, by the time they were received or written.
     pub messages: Vec<MessageView>,
     /// Its trail, oldest first.
@@ -202,7 +204,9 @@ impl Store {
             .order_by_asc(case_event::Column::Id)
             .all(connection)
             .await?;
+        let opted_out = suppression::Entity::find_by_id((row.line_id, row.contact_id)).one(connection).await?;
         Ok(Some(CaseView {
+            opted_out: opted_out.is_some(),
             contact: related(contact)?,
             line: self.line_of(row.line_id).await?,
             messages: messages.into_iter().map(message_view).collect::<Result<_, _>>()?,

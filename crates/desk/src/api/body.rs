@@ -37,6 +37,8 @@ pub(crate) struct CaseItem {
 pub(crate) struct CaseBody {
     #[serde(flatten)]
     case: CaseHead,
+    /// Whether the contact has opted out of texts on the line: replies are refused until they text START.
+    opted_out: bool,
     /// Its texts, by the time they were received or written.
     messages: Vec<MessageBody>,
     /// What happened to it, oldest first.
@@ -197,6 +199,7 @@ impl From<CaseView> for CaseBody {
         let number = view.case.number;
         Self {
             case: head(&view.case, &view.contact, view.line),
+            opted_out: view.opted_out,
             messages: view.messages.iter().map(|it| MessageBody::of(it, number)).collect(),
             events: view.trail.into_iter().map(EventBody::from).collect(),
         }

@@ -77,7 +77,9 @@ async fn who_has_opted_out_is_sent_nothing() {
     world.text(ANNA, "STOP").await;
     let body = problem(world.reply(&number, "On our way.", None).await, 409).await;
     assert_eq!(body["type"], "urn:casewire:problem:opted-out");
+    assert_eq!(world.get(&format!("/api/v1/cases/{number}")).await["opted_out"], true);
     world.text(ANNA, "START").await;
+    assert_eq!(world.get(&format!("/api/v1/cases/{number}")).await["opted_out"], false);
     assert_eq!(world.reply(&number, "On our way.", None).await.status(), 201);
 }
 
