@@ -1,1 +1,96 @@
-//! casewire worker.
+//! The worker: turns events into cases, sends what the outbox holds, applies delivery statuses, and tells
+//! ingest of accounts and lines. Any number of workers share the work; none keeps anything between two
+//! batches that the others would need.
+
+mod backoff;
+mod batch;
+mod chores;
+mod directory;
+mod metrics;
+mod pipeline;
+mod reading;
+mod recorder;
+mod sender;
+
+use std::sync::Arc;
+
+use casewire_bus::{DirectoryBoard, Stream};
+use casewire_domain::seal::MasterKey;
+use casewire_runtime::config;
+use casewire_runtime::ops::{Health, Metrics};
+use casewire_runtime::shutdown::Shutdown;
+use casewire_store::Store;
+use casewire_twilio::rest::Client;
+use tokio::sync::Notify;
+
+use metrics::WorkerMetrics;
+
+/// What a worker needs of the rest of the process.
+pub struct Deps {
+    /// The database.
+    pub store: Store,
+    /// The stream.
+    pub stream: Arc<dyn Stream>,
+    /// Where ingest finds the directory.
+    pub board: Arc<dyn DirectoryBoard>,
+    /// Opens the accounts' tokens.
+    pub master_key: MasterKey,
+    /// The provider's API.
+    pub provider: Client,
+    /// Where the provider reaches us, for delivery callbacks.
+    pub public_url: String,
+    /// The process's health.
+    pub health: Health,
+    /// The process's metrics.
+    pub metrics: Metrics,
+}
+
+/// A worker that is ready to run.
+pub struct Worker {
+    settings: config::Worker,
+    sender: config::Sender,
+    deps: Arc<Deps>,
+    metrics: Arc<WorkerMetrics>,
+    /// Wakes the sender when something was queued; it looks by itself too, so nothing depends on it.
+    queued: Arc<Notify>,
+}
+
+/// A worker of these settings.
+pub fn build(settings: config::Worker, sender: config::Sender, deps: Deps) -> Worker {
+    let metrics = Arc::new(deps.metrics.register(WorkerMetrics::register));
+    Worker { settings, sender, deps: Arc::new(deps), metrics, queued: Arc::default() }
+}
+
+impl Worker {
+    /// What wakes the sender early: somebody in the same process who queues a text may call it.
+    pub fn queued(&self) -> Arc<Notify> {
+        self.queued.clone()
+    }
+
+    /// Starts the worker's tasks; they end when `shutdown` asks them to.
+    pub fn start(self, shutdown: &Shutdown) {
+        for shard in 0..self.deps.stream.shards() {
+            let pipeline = pipeline::Pipeline {
+                shard,
+                settings: self.settings.clone(),
+                deps: self.deps.clone(),
+                metrics: self.metrics.clone(),
+                queued: self.queued.clone(),
+            };
+            shutdown.spawn_critical("pipeline", pipeline.run(shutdown.token()));
+        }
+        let outcomes = recorder::start(shutdown, &self.deps, &self.metrics, &self.sender);
+        let sender = sender::Sender::new(
+            self.sender.clone(),
+            &self.deps,
+            &self.metrics,
+            self.queued.clone(),
+            outcomes,
+        );
+        shutdown.spawn_critical("sender", sender.run(shutdown.token()));
+        let publisher = directory::publish(self.settings.clone(), self.deps.clone(), shutdown.token());
+        shutdown.spawn_critical("directory", publisher);
+        let chores = chores::run(self.settings, self.deps, self.metrics, self.queued, shutdown.token());
+        shutdown.spawn_critical("chores", chores);
+    }
+}

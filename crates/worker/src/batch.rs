@@ -1,0 +1,53 @@
+//! One batch of commands, to the end: handled, or set aside one by one. Only a database that cannot be
+//! reached comes back as an error, so that the caller stops and waits.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use casewire_domain::command::Command;
+use casewire_domain::decide::Outcome;
+use casewire_store::{Error, Store};
+
+/// What came of each command, in order. A batch that cannot be written is split until the one command that
+/// cannot stands alone; that one is set aside as a dead letter, the rest go through.
+///
+/// # Errors
+/// Only retryable ones: nothing is lost by handing the same batch in again.
+pub(crate) fn handle(
+    store: &Store,
+    mut commands: Vec<Command>,
+) -> Pin<Box<dyn Future<Output = Result<Vec<Outcome>, Error>> + Send + '_>> {
+    Box::pin(async move {
+        let error = match store.handle(commands.clone()).await {
+            Ok(outcomes) => return Ok(outcomes),
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => error,
+        };
+        if commands.len() > 1 {
+            let rest = commands.split_off(commands.len() / 2);
+            let mut outcomes = handle(store, commands).await?;
+            outcomes.extend(handle(store, rest).await?);
+            return Ok(outcomes);
+        }
+        match commands.pop() {
+            Some(command) => Ok(vec![set_aside(store, command, &error).await?]),
+            None => Ok(Vec::new()),
+        }
+    })
+}
+
+/// Keeps the event of a command that cannot be written. A command without an event is dropped with a word
+/// to the operator: nobody's text is lost with it.
+async fn set_aside(store: &Store, command: Command, error: &Error) -> Result<Outcome, Error> {
+    tracing::error!(event = "command_set_aside", %error, "a command cannot be carried out and is set aside");
+    let reason = error.to_string();
+    let Some(facts) = command.event().cloned() else { return Ok(Outcome::SetAside(reason)) };
+    match store.handle_one(Command::SetAside(facts, reason.clone())).await {
+        Err(error) if error.is_retryable() => Err(error),
+        Ok(outcome) => Ok(outcome),
+        Err(error) => {
+            tracing::error!(event = "dead_letter_failed", %error, "an event cannot even be kept as a dead letter");
+            Ok(Outcome::SetAside(reason))
+        }
+    }
+}

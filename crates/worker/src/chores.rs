@@ -1,0 +1,127 @@
+//! What is looked after now and then: attempts whose process is gone, statuses that came before their text
+//! was known, replays somebody asked for, and gauges.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use casewire_domain::command::Command;
+use casewire_domain::decide::Outcome;
+use casewire_domain::outbox::AttemptOutcome;
+use casewire_runtime::config;
+use casewire_store::{Error, ReplayRequest};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::WorkerMetrics;
+use crate::{Deps, batch, reading};
+
+/// How often. A second: each look is a few index reads, and nobody waits for these longer than that.
+const EVERY: Duration = Duration::from_secs(1);
+/// Most of each kind a look takes on; the next look takes more.
+const MOST: u64 = 256;
+
+/// Looks after things until told to stop.
+pub(crate) async fn run(
+    settings: config::Worker,
+    deps: Arc<Deps>,
+    metrics: Arc<WorkerMetrics>,
+    queued: Arc<Notify>,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let beat = deps.health.task("chores");
+    let chores = Chores { deps, metrics, queued };
+    while !stop.is_cancelled() {
+        beat.now();
+        let pause = match chores.all().await {
+            Ok(()) => EVERY,
+            Err(error) => {
+                tracing::debug!(event = "chores_wait", %error, "the database cannot be used: chores wait");
+                settings.retry_most
+            }
+        };
+        // Waited out or stopped: the loop looks.
+        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+    }
+    Ok(())
+}
+
+struct Chores {
+    deps: Arc<Deps>,
+    metrics: Arc<WorkerMetrics>,
+    queued: Arc<Notify>,
+}
+
+impl Chores {
+    async fn all(&self) -> Result<(), Error> {
+        self.lost_attempts().await?;
+        self.ripe_statuses().await?;
+        self.replays().await?;
+        self.gauges().await
+    }
+
+    /// An attempt whose lease ran out may have reached the provider: it is held, never sent again by itself.
+    async fn lost_attempts(&self) -> Result<(), Error> {
+        let lost = self.deps.store.lost_attempts(MOST).await?;
+        if lost.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            event = "attempts_lost",
+            count = lost.len(),
+            "attempts were lost with their process: they are held"
+        );
+        let uncertain = |(message_id, attempt)| Command::Attempted {
+            message_id,
+            attempt,
+            outcome: AttemptOutcome::Uncertain,
+        };
+        batch::handle(&self.deps.store, lost.into_iter().map(uncertain).collect()).await?;
+        Ok(())
+    }
+
+    async fn ripe_statuses(&self) -> Result<(), Error> {
+        let ripe = self.deps.store.ripe_statuses(MOST).await?;
+        let commands: Vec<_> = ripe.iter().filter_map(|raw| reading::stored(raw)).collect();
+        if !commands.is_empty() {
+            batch::handle(&self.deps.store, commands).await?;
+        }
+        Ok(())
+    }
+
+    async fn replays(&self) -> Result<(), Error> {
+        for replay in self.deps.store.open_replays(MOST).await? {
+            let outcome = self.replay(&replay).await?;
+            tracing::info!(event = "replayed", id = %replay.dedupe_id, outcome, "a dead letter was replayed");
+            self.deps.store.finish_request(replay.id, outcome).await?;
+        }
+        Ok(())
+    }
+
+    async fn replay(&self, replay: &ReplayRequest) -> Result<String, Error> {
+        let Some(raw) = &replay.raw else { return Ok("it is no dead letter any more".to_owned()) };
+        let Some(command) = reading::stored(raw) else {
+            return Ok("it still cannot be decoded".to_owned());
+        };
+        let outcome = batch::handle(&self.deps.store, vec![command]).await?.pop();
+        self.queued.notify_one();
+        Ok(match outcome {
+            Some(Outcome::Placed { case, .. }) => format!("it is in case {case}"),
+            Some(Outcome::SetAside(reason)) => format!("it is a dead letter still: {reason}"),
+            Some(Outcome::Waiting) => "it waits for the text it speaks of".to_owned(),
+            Some(Outcome::Duplicate) => "it had been handled before".to_owned(),
+            _ => "it was handled".to_owned(),
+        })
+    }
+
+    async fn gauges(&self) -> Result<(), Error> {
+        self.metrics.outbox(&self.deps.store.outbox_depth().await?);
+        match self.deps.stream.backlog().await {
+            Ok(backlog) => self.metrics.backlog(&backlog),
+            Err(error) => {
+                tracing::debug!(event = "backlog_unread", %error, "the stream's backlog cannot be read")
+            }
+        }
+        Ok(())
+    }
+}
