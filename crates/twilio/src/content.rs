@@ -73,8 +73,9 @@ impl Encoding {
     }
 }
 
-/// The query of a raw request target, without its question mark.
+/// The query of a target or a URL, without its question mark and without a fragment.
 pub(crate) fn query(target: &str) -> &str {
+    let target = target.split('#').next().unwrap_or_default();
     target.split_once('?').map_or("", |(_, query)| query)
 }
 

@@ -139,11 +139,37 @@ pub fn verify(request: &SignedRequest<'_>, keys: &Keyring) -> Result<Verified, R
 
 /// [`verify`] for a request that is given by its whole URL.
 pub fn verify_url(request: &UrlRequest<'_>, keys: &Keyring) -> Result<Verified, Refused> {
-    let origin = Origin::parse(request.url).ok_or(Refused::PublicUrl)?;
-    let (public_url, target) = request.url.split_at(request.url.len() - origin.rest.len());
-    let content = Content::read(request.method, target, request.content_type, request.body, usize::MAX)?;
-    let UrlRequest { body, signature, settings, .. } = *request;
-    verify(&SignedRequest { public_url, target, content: &content, body, signature, settings }, keys)
+    verify(&request.taken_apart(&request.content()?)?, keys)
+}
+
+/// Makes the signature that a request given by its whole URL should have, with the algorithm that its settings
+/// name. What the URL holds that Twilio does not sign (credentials, fragment) is left out.
+pub fn sign_url(request: &UrlRequest<'_>, secret: &SecretString) -> Result<String, Refused> {
+    let content = request.content()?;
+    let apart = request.taken_apart(&content)?;
+    check_body_hash(&apart)?;
+    let algorithm = match Settings::parse(request.settings)? {
+        Settings::Token => Algorithm::HmacSha1,
+        Settings::Shared { algorithm, .. } => algorithm,
+    };
+    let origin = Origin::parse(apart.public_url).ok_or(Refused::PublicUrl)?;
+    let target = apart.target.split('#').next().unwrap_or_default();
+    let pieces = [origin.scheme, origin.host, origin.port, target, &signed_parameters(&content)];
+    Ok(Key::new(secret.expose_secret(), algorithm).sign(&pieces).into_string())
+}
+
+impl<'a> UrlRequest<'a> {
+    fn content(&self) -> Result<Content, Refused> {
+        Ok(Content::read(self.method, self.url, self.content_type, self.body, usize::MAX)?)
+    }
+
+    /// The same request as ingest sees it, origin and target apart.
+    fn taken_apart(&self, content: &'a Content) -> Result<SignedRequest<'a>, Refused> {
+        let origin = Origin::parse(self.url).ok_or(Refused::PublicUrl)?;
+        let (public_url, target) = self.url.split_at(self.url.len() - origin.rest.len());
+        let Self { body, signature, settings, .. } = *self;
+        Ok(SignedRequest { public_url, target, content, body, signature, settings })
+    }
 }
 
 /// Signs as Twilio does: the URL exactly as given and, for a form, its parameters (none for GET and JSON).
@@ -192,8 +218,7 @@ fn check_body_hash(request: &SignedRequest<'_>) -> Result<(), Refused> {
 
 /// Every [`BODY_HASH`] in a target's query.
 pub(crate) fn body_hashes(target: &str) -> impl Iterator<Item = &str> {
-    let query = content::query(target).split('#').next().unwrap_or_default();
-    query.split('&').filter_map(|pair| pair.strip_prefix(BODY_HASH)?.strip_prefix('='))
+    content::query(target).split('&').filter_map(|pair| pair.strip_prefix(BODY_HASH)?.strip_prefix('='))
 }
 
 #[cfg(test)]

@@ -52,6 +52,26 @@ fn twilios_own_documented_example_verifies() {
 }
 
 #[test]
+fn what_is_signed_by_its_url_verifies_by_its_url() {
+    let secret = SecretString::from("t");
+    let hash = format!("https://u:p@desk.example/x?{BODY_HASH}={}#rc=5", body_hash(b"{}"));
+    let sha256 = Some("key=k1,algorithm=HMAC_SHA256");
+    for (method, url, content_type, body, settings) in [
+        ("POST", "https://desk.example:8443/x?a=b#rc=5", FORM, "Body=hi", None),
+        ("POST", "https://desk.example", FORM, "Body=hi", sha256),
+        ("GET", "https://desk.example/x?Body=it's", "", "", None),
+        ("POST", &hash, "application/json", "{}", None),
+    ] {
+        let body = body.as_bytes();
+        let unsigned = UrlRequest { url, method, content_type, body, signature: None, settings };
+        let signature = sign_url(&unsigned, &secret);
+        let signed = UrlRequest { signature: signature.as_deref().ok(), ..unsigned };
+        let keys = Keyring::for_settings(std::slice::from_ref(&secret), settings);
+        assert!(keys.is_ok_and(|keys| verify_url(&signed, &keys).is_ok()), "{url}");
+    }
+}
+
+#[test]
 fn every_live_token_verifies_and_is_named() {
     let content = read("POST", TARGET, FORM, BODY.as_bytes());
     let keys = Keyring::new(&secrets(&["new", "old"]), &[]);

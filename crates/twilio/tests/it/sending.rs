@@ -120,6 +120,12 @@ async fn a_5xx_is_uncertain_even_when_it_asks_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_408_may_come_from_a_proxy_that_had_passed_the_text_on() {
+    let uncertain = SendOutcome::Uncertain { reason: Trouble::UnexpectedStatus(408) };
+    check(Act::json("408 REQUEST TIMEOUT", "", ""), uncertain).await;
+}
+
+#[tokio::test]
 async fn a_201_that_cannot_be_read_is_uncertain() {
     let unreadable = SendOutcome::Uncertain { reason: Trouble::UnreadableAnswer };
     check(Act::json("201 CREATED", "", "{"), unreadable.clone()).await;
