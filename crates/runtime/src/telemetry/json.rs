@@ -82,7 +82,8 @@ where
         let metadata = event.metadata();
         // Lines of the `log` crate bring their origin as fields.
         let target = line.remove("log.target").unwrap_or_else(|| metadata.target().into());
-        line.retain(|name, _| !name.starts_with("log."));
+        // Those of `otel.` are for the other layer.
+        line.retain(|name, _| !name.starts_with("log.") && !name.starts_with("otel."));
         line.insert("timestamp".into(), Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true).into());
         line.insert("level".into(), metadata.level().as_str().into());
         line.insert("target".into(), target);

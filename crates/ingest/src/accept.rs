@@ -1,0 +1,167 @@
+//! From a request to a stored event, or to the reason why not.
+
+use std::time::Instant;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Payload;
+use casewire_bus::{PublishError, shard_of};
+use casewire_domain::directory::Method;
+use casewire_domain::{Event, EventKind, Source};
+use casewire_runtime::telemetry::trace;
+use casewire_twilio::content::Content;
+use casewire_twilio::signature::{self, SignedRequest, verify};
+use casewire_twilio::webhook;
+use chrono::Utc;
+use tracing::{Instrument, info_span};
+
+use crate::State;
+use crate::body;
+use crate::lines::Line;
+use crate::refusal::Refusal;
+use crate::routes::note_line;
+
+/// The stream has the event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    /// It had it before.
+    pub(crate) duplicate: bool,
+}
+
+/// Reads, verifies and stores a webhook. A line that does not exist takes the same steps as one that does.
+pub(crate) async fn accept(
+    kind: EventKind,
+    request: &HttpRequest,
+    payload: &mut Payload,
+    state: &State,
+) -> Result<Accepted, Refusal> {
+    let webhook_id = request.match_info().get("line").unwrap_or_default();
+    let line = state.lines.find(webhook_id).ok_or(Refusal::NoDirectory)?;
+    note_line(webhook_id, &line);
+    check_method(kind, request, &line)?;
+    let settings = &state.settings;
+    let body = body::read(request, payload, settings.max_body.to_usize(), settings.body_timeout).await?;
+    let raw = Raw {
+        method: request.method().as_str(),
+        target: target(request),
+        content_type: content_type(request),
+        body,
+    };
+    let content = Content::read(
+        raw.method,
+        raw.target,
+        raw.content_type,
+        &raw.body,
+        settings.max_parameters.get().into(),
+    )?;
+    let account_sid = check_signature(request, &raw, &content, &line, state)?;
+    let shard = shard_of(
+        webhook_id,
+        webhook::peer(kind, &content.parameters).unwrap_or_default(),
+        state.stream.shards(),
+    );
+    let dedupe_id =
+        webhook::dedupe_id(account_sid, kind, webhook_id, raw.target, &content.parameters, &raw.body);
+    let event = Event {
+        dedupe_id,
+        kind,
+        source: Source::Webhook,
+        line: webhook_id.to_owned(),
+        method: raw.method.to_owned(),
+        target: raw.target.to_owned(),
+        content_type: raw.content_type.to_owned(),
+        body: raw.body,
+        received_at: Utc::now(),
+        trace: trace::Carrier::new(),
+    };
+    publish(event, shard, state).await
+}
+
+/// A request as it came.
+struct Raw<'a> {
+    method: &'a str,
+    target: &'a str,
+    content_type: &'a str,
+    body: Vec<u8>,
+}
+
+/// Delivery callbacks are always POST; texts come as the line says.
+fn check_method(kind: EventKind, request: &HttpRequest, line: &Line) -> Result<(), Refusal> {
+    let taken = if kind == EventKind::Message { line.method } else { Method::Post };
+    if taken.allows(request.method().as_str()) {
+        return Ok(());
+    }
+    let allow = match taken {
+        Method::Post => "POST",
+        Method::Get => "GET",
+        Method::Any => "GET, POST",
+    };
+    Err(Refusal::Method { allow })
+}
+
+/// The account whose key signed the request.
+fn check_signature<'a>(
+    request: &HttpRequest,
+    raw: &Raw<'_>,
+    content: &Content,
+    line: &'a Line,
+    state: &State,
+) -> Result<&'a str, Refusal> {
+    let signed = SignedRequest {
+        public_url: state.public_url.as_str(),
+        target: raw.target,
+        content,
+        body: &raw.body,
+        signature: header(request, signature::HEADER),
+        settings: header(request, signature::SETTINGS_HEADER),
+    };
+    match (verify(&signed, &line.keys.ring), &line.account_sid) {
+        (Ok(_), Some(account_sid)) => Ok(account_sid),
+        // A key that could not be opened may have signed it.
+        (Err(signature::Refused::Mismatch), _) if !line.keys.complete => Err(Refusal::Sealed),
+        (Err(refused), _) => Err(Refusal::Signature(refused)),
+        (Ok(_), None) => Err(Refusal::Signature(signature::Refused::Mismatch)),
+    }
+}
+
+async fn publish(mut event: Event, shard: u32, state: &State) -> Result<Accepted, Refusal> {
+    let _waiting = state.waiting.try_acquire().map_err(|_| Refusal::Overloaded)?;
+    let span = info_span!(
+        "publish inbound",
+        otel.kind = "producer",
+        messaging.system = "nats",
+        messaging.operation.name = "publish",
+        messaging.operation.type = "send",
+        messaging.destination.template = "in.{shard}.{kind}",
+        messaging.message.id = %event.dedupe_id,
+    );
+    event.trace = trace::context_of(&span);
+    let started = Instant::now();
+    match state.stream.publish(&event, shard).instrument(span.clone()).await {
+        Ok(published) if published.sequence > 0 => {
+            state.metrics.stored(shard, started.elapsed(), &span);
+            state.reach.reached();
+            Ok(Accepted { duplicate: published.duplicate })
+        }
+        outcome => {
+            // Some servers acknowledge a duplicate of what they never stored: it has no place in the stream.
+            let error = outcome.err().unwrap_or(PublishError::Rejected("it has no sequence".to_owned()));
+            state.metrics.not_stored(shard, &error);
+            Err(Refusal::Publish(error))
+        }
+    }
+}
+
+/// The request target as it was sent. The server keeps its bytes; only a fragment, which nobody signs, is cut off.
+fn target(request: &HttpRequest) -> &str {
+    request.uri().path_and_query().map_or("", |target| target.as_str())
+}
+
+fn content_type(request: &HttpRequest) -> &str {
+    header(request, CONTENT_TYPE.as_str()).unwrap_or_default()
+}
+
+/// The first header of this name, when it is text.
+fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
