@@ -153,8 +153,7 @@ impl Simulator {
 
     /// What arrived on a person's phone, oldest first.
     pub fn inbox(&self, number: &Address) -> Vec<HandsetText> {
-        let received = |text: &HandsetText| text.direction == HandsetDirection::Received;
-        self.handset(number, 0, usize::MAX).into_iter().filter(received).collect()
+        self.handset(number, 0, usize::MAX).into_iter().filter(arrived).collect()
     }
 
     /// Waits until a text that fits is on a person's phone, and gives it; `None` when the time is over.
@@ -165,10 +164,13 @@ impl Simulator {
         within: Duration,
     ) -> Option<HandsetText> {
         let deadline = Instant::now() + within;
-        let mut changes = self.changes();
+        let (mut changes, mut after) = (self.changes(), 0);
         loop {
-            if let Some(text) = self.inbox(number).into_iter().find(&fits) {
-                return Some(text);
+            for text in self.handset(number, after, usize::MAX) {
+                after = text.seq;
+                if arrived(&text) && fits(&text) {
+                    return Some(text);
+                }
             }
             timeout_at(deadline, changes.changed()).await.ok()?.ok()?;
         }
@@ -243,4 +245,8 @@ impl Simulator {
     pub(crate) fn tell_handsets(&self) {
         self.0.changes.send_modify(|count| *count += 1);
     }
+}
+
+fn arrived(text: &HandsetText) -> bool {
+    text.direction == HandsetDirection::Received
 }

@@ -17,7 +17,8 @@ impl DateSent {
     pub(super) fn read(asked: &Parameters) -> Option<Self> {
         let mut filter = Self::default();
         if let Some(text) = asked.filled("DateSent") {
-            let (from, before) = span(text)?;
+            // A time here means its day: the official libraries write a day as its midnight.
+            let (from, before) = day(span(text)?.0.date_naive())?;
             filter = Self { from: Some(from), before: Some(before) };
         }
         if let Some(text) = asked.filled("DateSent>") {
@@ -43,9 +44,8 @@ impl DateSent {
 
 /// What a date or a time covers: the day, or the second.
 fn span(text: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        let start = |day: NaiveDate| Some(day.and_hms_opt(0, 0, 0)?.and_utc());
-        return Some((start(day)?, start(day.checked_add_days(Days::new(1))?)?));
+    if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return day(date);
     }
     let plain = |format| NaiveDateTime::parse_from_str(text, format).map(|time| time.and_utc()).ok();
     let time = DateTime::parse_from_rfc3339(text)
@@ -57,6 +57,11 @@ fn span(text: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     // The API shows whole seconds, so a second is the finest that can be asked for.
     let second = time.timestamp();
     Some((DateTime::from_timestamp(second, 0)?, DateTime::from_timestamp(second + 1, 0)?))
+}
+
+fn day(date: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let start = |date: NaiveDate| Some(date.and_hms_opt(0, 0, 0)?.and_utc());
+    Some((start(date)?, start(date.checked_add_days(Days::new(1))?)?))
 }
 
 #[cfg(test)]
@@ -77,6 +82,7 @@ mod tests {
         check("DateSent=2026-11-20", "2026-11-21T00:00:00Z", false);
         check("DateSent<=2026-11-20", "2026-11-20T12:00:00Z", true);
         check("DateSent%3E=2026-11-20", "2026-11-19T23:59:59Z", false);
+        check("DateSent=2026-11-20T00:00:00Z", "2026-11-20T12:00:00Z", true);
         check("DateSent>=2026-11-19&DateSent<=2026-11-20", "2026-11-20T01:00:00Z", true);
     }
 
