@@ -150,7 +150,7 @@ export class Thread {
   get nextStep() {
     const it = this.#case;
     if (!it) return "text “my heater is broken” from the handset. A case opens, and its number comes back.";
-    if (it.opted_out) return "a reply: it is refused. START lets texts through again.";
+    if (it.opted_out) return "text START, and they may be answered again.";
     if (it.status === "closed") return `text again. A new case opens, unless the text names ${it.number}.`;
     const inbound = it.messages.filter((message) => message.direction === "inbound").length;
     const replied = it.messages.some((message) => message.direction === "outbound" && !message.automatic);
@@ -199,13 +199,10 @@ function drawMessage({ message, story }, open) {
 
 const pictures = (n) => (n === 1 ? "with a picture" : `with ${n} pictures`);
 
-/** Why a text is there: the rule in one line; behind it the cases passed over, and the text's way. */
+/** Why a text is there, with the cases passed over; behind it the text's way. */
 function reason(why, story, open) {
-  const lines = [
-    ...why.passed_over.map((over) => el("li", {}, over.words)),
-    ...story.map((event) => el("li", {}, time(event.at, clock(event.at)), ` ${event.words}`)),
-  ];
-  const rule = [el("b", {}, "Why: "), why.words];
+  const lines = story.map((event) => el("li", {}, time(event.at, clock(event.at)), ` ${event.words}`));
+  const rule = [el("b", {}, "Why: "), [why.words, ...why.passed_over.map((over) => over.words)].join(" ")];
   if (lines.length === 0) return el("p", { className: "why" }, ...rule);
   return el("details", { className: "why deep", open },
     el("summary", {}, ...rule),

@@ -15,6 +15,7 @@ pub mod words;
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{Data, ServiceConfig};
@@ -24,6 +25,7 @@ use casewire_runtime::http;
 use casewire_runtime::shutdown::Shutdown;
 use casewire_store::Store;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use auth::{Authority, Guard};
 use live::Live;
@@ -85,6 +87,8 @@ pub struct Deps {
     pub store: Store,
     /// The end of the process: live pages end with it, so that it need not wait for them.
     pub shutdown: Shutdown,
+    /// Told when a reply was queued, so that a sender in the same process looks at once; it looks by itself too.
+    pub queued: Option<Arc<Notify>>,
 }
 
 /// The desk, ready to be served. Cloning shares it.
@@ -99,8 +103,8 @@ pub struct Desk {
 
 /// Builds the desk and begins to follow the trail for its live pages; to be called inside a Tokio runtime.
 pub fn build(config: Config, deps: Deps) -> Desk {
-    let Deps { store, shutdown } = deps;
-    let live = Data::new(Live::new(store.clone(), shutdown.clone(), config.live));
+    let Deps { store, shutdown, queued } = deps;
+    let live = Data::new(Live::new(store.clone(), shutdown.clone(), config.live, queued));
     let reader = live.clone();
     shutdown.spawn(async move { reader.run().await });
     let public_url = config.public_url.as_ref().map(HttpUrl::as_str);

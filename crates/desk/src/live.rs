@@ -62,17 +62,19 @@ pub(crate) struct Live {
     bounds: Bounds,
     news: broadcast::Sender<Arc<TrailView>>,
     hint: Notify,
+    queued: Option<Arc<Notify>>,
     places: Arc<Semaphore>,
 }
 
 impl Live {
-    pub(crate) fn new(store: Store, shutdown: Shutdown, bounds: Bounds) -> Self {
+    pub(crate) fn new(store: Store, shutdown: Shutdown, bounds: Bounds, queued: Option<Arc<Notify>>) -> Self {
         Self {
             store,
             shutdown,
             bounds,
             news: broadcast::channel(bounds.buffer).0,
             hint: Notify::new(),
+            queued,
             places: Arc::new(Semaphore::new(bounds.connections)),
         }
     }
@@ -84,6 +86,14 @@ impl Live {
     /// Something changed: read now.
     pub(crate) fn hint(&self) {
         self.hint.notify_one();
+    }
+
+    /// A reply was queued: read now, and let the sender look.
+    pub(crate) fn queued(&self) {
+        self.hint();
+        if let Some(queued) = &self.queued {
+            queued.notify_one();
+        }
     }
 
     /// Resolves when live pages must end.

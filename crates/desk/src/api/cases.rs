@@ -107,7 +107,7 @@ pub(crate) async fn reply(
         Outcome::Refused(refusal) => return Err(refusal.into()),
         other => return Err(unexpected(&other)),
     };
-    live.hint();
+    live.queued();
     Ok(HttpResponse::Created().json(written(&store, message, case).await?))
 }
 

@@ -67,7 +67,10 @@ impl World {
         let mut config = Config { demo: Some(demo()), ..Config::default() };
         change(&mut config);
         let shutdown = Shutdown::new();
-        let desk = casewire_desk::build(config, Deps { store: store.clone(), shutdown: shutdown.clone() });
+        let desk = casewire_desk::build(
+            config,
+            Deps { store: store.clone(), shutdown: shutdown.clone(), queued: None },
+        );
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         shutdown.spawn_critical("desk", async move { desk.run(listener, &Server::default()).await });
