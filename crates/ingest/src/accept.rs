@@ -129,7 +129,6 @@ async fn publish(mut event: Event, shard: u32, state: &State) -> Result<Accepted
     let span = info_span!(
         "publish inbound",
         otel.kind = "producer",
-        messaging.system = "nats",
         messaging.operation.name = "publish",
         messaging.operation.type = "send",
         messaging.destination.template = "in.{shard}.{kind}",

@@ -62,8 +62,8 @@ struct State {
 /// and a stream that is not away for longer than `stream_grace`.
 pub fn build(settings: config::Ingest, parts: Parts) -> Ingest {
     let Parts { stream, directory, master_key, public_url, metrics, health } = parts;
-    let waiting =
-        Semaphore::new(usize::try_from(settings.max_in_flight.get()).unwrap_or(Semaphore::MAX_PERMITS));
+    let in_flight = usize::try_from(settings.max_in_flight.get()).unwrap_or(usize::MAX);
+    let waiting = Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
     let metrics = metrics::Webhooks::register(&metrics, stream.shards());
     let reach = Reach::new(settings.stream_grace);
     let lines = Lines::new(directory, master_key);

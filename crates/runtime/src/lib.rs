@@ -1,4 +1,4 @@
-//! What every role runs on and none owns: configuration, logs and traces, health and metrics, shutdown.
+#![doc = include_str!("../README.md")]
 
 pub mod config;
 pub mod crypto;

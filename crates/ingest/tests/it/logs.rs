@@ -9,6 +9,7 @@ use casewire_runtime::telemetry::{Identity, subscriber};
 use casewire_twilio::parameters::Parameters;
 use casewire_twilio::signature;
 use reqwest::{Method as Verb, StatusCode};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::front::{ACCOUNT, FORM, Front, SID, TOKEN, signed};
 
@@ -33,13 +34,13 @@ impl Write for Sink {
 
 /// Everything that is logged in this process from now on, by whichever thread.
 fn everything_logged() -> Result<Sink> {
-    let level = ("CASEWIRE_TELEMETRY__LOG_FILTER".to_owned(), "debug,casewire_ingest=trace".to_owned());
+    let level = ("CASEWIRE_TELEMETRY__LOG_FILTER".to_owned(), "trace".to_owned());
     let settings = Config::load(None, [level].into_iter(), Config::default())?.telemetry;
     let sink = Sink::default();
     let writer = sink.clone();
     let identity = Identity { role: "ingest", version: "0", revision: "unknown" };
     let (subscriber, guard) = subscriber(&settings, identity, false, move || writer.clone())?;
-    tracing::subscriber::set_global_default(subscriber)?;
+    subscriber.try_init()?;
     // It must outlive the subscriber, which lives as long as the process.
     std::mem::forget(guard);
     Ok(sink)

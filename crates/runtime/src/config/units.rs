@@ -111,6 +111,8 @@ fn split_unit(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -148,6 +150,15 @@ mod tests {
         check("1", Some(Share(1.0)), "1");
         for wrong in ["1.1", "-0.1", "NaN", "10%"] {
             check::<Share>(wrong, None, "");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(millis in 1_u64..1 << 50, bytes in 1_u64..) {
+            let (duration, size) = (Duration::from_millis(millis), Size(bytes));
+            prop_assert_eq!(Duration::parse(&duration.text()), Some(duration), "{}", duration.text());
+            prop_assert_eq!(Size::parse(&size.text()), Some(size), "{}", size.text());
         }
     }
 }
