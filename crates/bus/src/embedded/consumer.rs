@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::database::Leased;
-use super::writer::{Handed, Lease, Request, Retry};
+use super::request::{Handed, Lease, Request, Retry};
 use crate::delivery::{self, Settle};
 use crate::{ConsumeError, Consumer, Delivery, NotSettled};
 

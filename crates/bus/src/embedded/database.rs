@@ -1,122 +1,11 @@
-//! The file: its tables, and the statements that touch them. Times are milliseconds since 1970.
+//! The statements that touch the file's tables. Times are milliseconds since 1970.
 
-use std::path::Path;
+use std::collections::HashMap;
 
-use sqlx::error::DatabaseError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
-use super::EmbeddedConfig;
-use super::writer::Publish;
+use super::request::Publish;
 use crate::Backlog;
-
-/// Number of the tables' shape, kept in the file.
-const VERSION: i64 = 1;
-
-/// `entry` is small and often rewritten; what was written once and is large lies apart in `payload`. Sequences are
-/// never used again (AUTOINCREMENT), so that a late acknowledgement cannot hit another event.
-const SCHEMA: &str = "
-    CREATE TABLE entry (
-        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-        shard INTEGER NOT NULL,
-        stored_at INTEGER NOT NULL,
-        visible_at INTEGER NOT NULL,
-        leased INTEGER NOT NULL DEFAULT 0,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        size INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE payload (
-        sequence INTEGER PRIMARY KEY,
-        dedupe_id TEXT NOT NULL,
-        bytes BLOB NOT NULL
-    ) STRICT;
-    CREATE TABLE dedupe (
-        id TEXT PRIMARY KEY,
-        sequence INTEGER NOT NULL,
-        stored_at INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX dedupe_stored_at ON dedupe (stored_at);
-    PRAGMA user_version = 1;
-";
-
-/// The file could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it, or another stream in this one. Close that first.
-    #[error("the stream's file is in use by another process")]
-    InUse,
-    /// Another version of casewire wrote it. Final for this one.
-    #[error("the stream's file is of version {0}, this casewire reads version {VERSION}")]
-    Version(i64),
-    /// SQLite cannot read or write it: no such folder, no permission, no space, damaged. A person must act.
-    #[error("the stream's file cannot be opened: {0}")]
-    Database(#[source] sqlx::Error),
-}
-
-impl From<sqlx::Error> for OpenError {
-    fn from(error: sqlx::Error) -> Self {
-        if code(&error) == Some(SQLITE_BUSY) { Self::InUse } else { Self::Database(error) }
-    }
-}
-
-const SQLITE_BUSY: i32 = 5;
-const SQLITE_FULL: i32 = 13;
-
-/// SQLite's primary result code.
-fn code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error().and_then(DatabaseError::code)?.parse().ok()?;
-    Some(code & 0xff)
-}
-
-/// Whether the disk, or the file's own limit, has no more room.
-pub(super) fn no_room(error: &sqlx::Error) -> bool {
-    code(error) == Some(SQLITE_FULL)
-}
-
-pub(super) async fn open(path: &Path, config: &EmbeddedConfig) -> Result<SqliteConnection, OpenError> {
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .busy_timeout(config.lock_timeout)
-        // One process, and no shared memory beside the file.
-        .locking_mode(SqliteLockingMode::Exclusive)
-        .journal_mode(SqliteJournalMode::Wal)
-        // In WAL mode anything less loses the last commits with the power.
-        .synchronous(SqliteSynchronous::Full)
-        // What was acknowledged is overwritten where that costs nothing.
-        .pragma("secure_delete", "FAST")
-        .disable_statement_logging()
-        .connect()
-        .await?;
-    match version(&mut connection).await? {
-        0 => create(&mut connection).await?,
-        VERSION => {}
-        other => return Err(OpenError::Version(other)),
-    }
-    release(&mut connection, config.shards.max(1)).await?;
-    Ok(connection)
-}
-
-async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await
-}
-
-async fn create(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;
-    tx.commit().await
-}
-
-/// Frees what an earlier process had in work, and folds shards that are no more into those that are.
-async fn release(connection: &mut SqliteConnection, shards: u32) -> sqlx::Result<()> {
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("UPDATE entry SET visible_at = 0, leased = 0 WHERE leased = 1").execute(&mut *tx).await?;
-    sqlx::query("UPDATE entry SET shard = shard % ?1 WHERE shard >= ?1")
-        .bind(shards)
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await
-}
 
 /// The sequence used last.
 pub(super) async fn last_sequence(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
@@ -124,42 +13,20 @@ pub(super) async fn last_sequence(connection: &mut SqliteConnection) -> sqlx::Re
     Ok(last.fetch_optional(connection).await?.unwrap_or(0))
 }
 
-/// Remembers a dedupe id; `Err` with the first one's sequence when it is remembered already from after `expired`.
-pub(super) async fn remember(
+/// Which of these dedupe ids were stored after `expired`, and under which sequence.
+pub(super) async fn known(
     connection: &mut SqliteConnection,
-    id: &str,
-    sequence: i64,
-    now: i64,
+    ids: &[&str],
     expired: i64,
-) -> sqlx::Result<Result<(), i64>> {
-    let inserted = sqlx::query(
-        "INSERT INTO dedupe (id, sequence, stored_at) VALUES (?1, ?2, ?3)
-         ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, stored_at = excluded.stored_at
-         WHERE dedupe.stored_at <= ?4",
+) -> sqlx::Result<HashMap<String, i64>> {
+    let known = sqlx::query_as(
+        "SELECT id, sequence FROM dedupe WHERE id IN (SELECT value FROM json_each(?1)) AND stored_at > ?2",
     )
-    .bind(id)
-    .bind(sequence)
-    .bind(now)
+    .bind(serde_json::to_string(ids).unwrap_or_default())
     .bind(expired)
-    .execute(&mut *connection)
+    .fetch_all(connection)
     .await?;
-    if inserted.rows_affected() > 0 {
-        return Ok(Ok(()));
-    }
-    Ok(Err(remembered(connection, id, expired).await?.unwrap_or_default()))
-}
-
-/// The sequence under which an id was stored after `expired`.
-pub(super) async fn remembered(
-    connection: &mut SqliteConnection,
-    id: &str,
-    expired: i64,
-) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar("SELECT sequence FROM dedupe WHERE id = ?1 AND stored_at > ?2")
-        .bind(id)
-        .bind(expired)
-        .fetch_optional(connection)
-        .await
+    Ok(known.into_iter().collect())
 }
 
 /// Forgets at most `limit` ids stored up to `expired`.
@@ -172,28 +39,49 @@ pub(super) async fn forget(connection: &mut SqliteConnection, expired: i64, limi
     Ok(())
 }
 
-/// Stores an event under a new sequence, visible at once.
+/// Stores events under new sequences, visible at once, and remembers their ids.
+///
+/// A statement costs more on the way to SQLite's thread than in SQLite, so all of a group go in one a table: what is
+/// small as a JSON list, the payloads as one blob from which each row cuts its own.
 pub(super) async fn store(
     connection: &mut SqliteConnection,
-    sequence: i64,
-    publish: &Publish,
+    new: &[(i64, &Publish)],
     now: i64,
 ) -> sqlx::Result<()> {
+    let mut blob = Vec::new();
+    let rows: Vec<_> = new
+        .iter()
+        .map(|(sequence, publish)| {
+            let start = blob.len() + 1;
+            blob.extend_from_slice(&publish.payload);
+            (sequence, publish.shard, publish.size(), &publish.dedupe_id, start, publish.payload.len())
+        })
+        .collect();
+    let rows = serde_json::to_string(&rows).unwrap_or_default();
     sqlx::query(
-        "INSERT INTO entry (sequence, shard, stored_at, visible_at, size) VALUES (?1, ?2, ?3, 0, ?4)",
+        "INSERT INTO entry (sequence, shard, stored_at, visible_at, size)
+         SELECT value ->> 0, value ->> 1, ?2, 0, value ->> 2 FROM json_each(?1)",
     )
-    .bind(sequence)
-    .bind(publish.shard)
+    .bind(rows.as_str())
     .bind(now)
-    .bind(publish.size().cast_signed())
     .execute(&mut *connection)
     .await?;
-    sqlx::query("INSERT INTO payload (sequence, dedupe_id, bytes) VALUES (?1, ?2, ?3)")
-        .bind(sequence)
-        .bind(publish.dedupe_id.as_str())
-        .bind(publish.payload.as_slice())
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO payload (sequence, dedupe_id, bytes)
+         SELECT value ->> 0, value ->> 3, substr(?2, value ->> 4, value ->> 5) FROM json_each(?1)",
+    )
+    .bind(rows.as_str())
+    .bind(blob)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT OR REPLACE INTO dedupe (id, sequence, stored_at)
+         SELECT value ->> 3, value ->> 0, ?2 FROM json_each(?1)",
+    )
+    .bind(rows)
+    .bind(now)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -3,9 +3,12 @@
 //! One task owns the file and commits what has gathered while it was committing before, so that a flood of small
 //! writes costs one fsync a group. Nobody else opens the file: it is locked for as long as the stream is open.
 
+mod clock;
 mod config;
 mod consumer;
 mod database;
+mod request;
+mod schema;
 mod writer;
 
 use std::path::Path;
@@ -17,11 +20,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 pub use config::EmbeddedConfig;
-pub use database::OpenError;
+pub use schema::OpenError;
 
 use crate::{Backlog, ConsumeError, Consumer, PrepareError, PublishError, Published, Stream};
 use consumer::EmbeddedConsumer;
-use writer::{Publish, Request, Writer};
+use request::{Publish, Request};
+use writer::Writer;
 
 /// The embedded stream. Dropping it, its consumers and their deliveries ends its task after what was asked of it.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ impl EmbeddedStream {
     /// Opens the stream in this file, creating it if need be; its folder must exist. What an earlier process had in
     /// work is free again, since only one process can have the file.
     pub async fn open(path: &Path, config: EmbeddedConfig) -> Result<Self, OpenError> {
-        let connection = database::open(path, &config).await?;
+        let connection = schema::open(path, &config).await?;
         let (requests, received) = mpsc::channel(config.queue.max(1));
         let arrivals: Arc<[_]> = (0..config.shards.max(1)).map(|_| watch::Sender::new(())).collect();
         let writer = Writer::new(connection, received, arrivals.clone(), config.clone()).await?;

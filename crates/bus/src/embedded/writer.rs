@@ -1,145 +1,16 @@
 //! The one task that owns the file.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::EmbeddedConfig;
-use super::database::{self, Leased};
-use crate::{Backlog, ConsumeError, PublishError, Published};
-
-/// What an entry takes in the file beside its payload and its id, roughly.
-const OVERHEAD_BYTES: u64 = 100;
-
-/// What is asked of the writer.
-#[derive(Debug)]
-pub(super) enum Request {
-    Publish(Publish),
-    Lease(Lease),
-    Ack(i64),
-    Retry(Retry),
-    Count(oneshot::Sender<Result<Vec<Backlog>, ConsumeError>>),
-    Close(oneshot::Sender<()>),
-}
-
-/// Store this.
-#[derive(Debug)]
-pub(super) struct Publish {
-    pub(super) shard: u32,
-    pub(super) dedupe_id: String,
-    pub(super) payload: Vec<u8>,
-    pub(super) reply: oneshot::Sender<Result<Published, PublishError>>,
-}
-
-impl Publish {
-    /// Bytes it takes.
-    pub(super) fn size(&self) -> u64 {
-        let bytes = self.payload.len().saturating_add(self.dedupe_id.len());
-        u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(OVERHEAD_BYTES)
-    }
-}
-
-/// Hand out up to `max` entries.
-#[derive(Debug)]
-pub(super) struct Lease {
-    pub(super) shard: u32,
-    pub(super) max: usize,
-    pub(super) reply: oneshot::Sender<Result<Handed, ConsumeError>>,
-}
-
-/// What was handed out, and if that was nothing: in how long there may be something.
-#[derive(Debug)]
-pub(super) struct Handed {
-    pub(super) entries: Vec<Leased>,
-    pub(super) next_in: Option<Duration>,
-}
-
-/// Put this entry off.
-#[derive(Debug)]
-pub(super) struct Retry {
-    pub(super) shard: u32,
-    pub(super) sequence: i64,
-    pub(super) attempt: i64,
-    pub(super) after: Duration,
-}
-
-/// Requests of one transaction, by kind. Removals come first, to make room; leases after what they may find.
-#[derive(Debug, Default)]
-struct Group {
-    acks: Vec<i64>,
-    retries: Vec<Retry>,
-    publishes: Vec<Publish>,
-    leases: Vec<Lease>,
-    counts: Vec<oneshot::Sender<Result<Vec<Backlog>, ConsumeError>>>,
-    close: Option<oneshot::Sender<()>>,
-}
-
-impl Group {
-    fn of(requests: &mut Vec<Request>) -> Self {
-        let mut group = Self::default();
-        for request in requests.drain(..) {
-            match request {
-                Request::Ack(sequence) => group.acks.push(sequence),
-                Request::Retry(retry) => group.retries.push(retry),
-                Request::Publish(publish) => group.publishes.push(publish),
-                Request::Lease(lease) => group.leases.push(lease),
-                Request::Count(reply) => group.counts.push(reply),
-                Request::Close(reply) => group.close = Some(reply),
-            }
-        }
-        group
-    }
-
-    /// The shards in which there may be something new to fetch afterwards.
-    fn touched(&self) -> impl Iterator<Item = u32> {
-        let retried = self.retries.iter().map(|retry| retry.shard);
-        retried.chain(self.publishes.iter().map(|publish| publish.shard))
-    }
-
-    fn answer(self, outcome: Result<Outcome, sqlx::Error>) {
-        match outcome {
-            Ok(outcome) => self.answer_all(outcome),
-            Err(error) => self.refuse_all(&error),
-        }
-    }
-
-    // Who asked may have stopped waiting; that is no concern of the writer.
-    fn answer_all(self, outcome: Outcome) {
-        for (publish, published) in self.publishes.into_iter().zip(outcome.published) {
-            let _ = publish.reply.send(published);
-        }
-        for (lease, handed) in self.leases.into_iter().zip(outcome.handed) {
-            let _ = lease.reply.send(Ok(handed));
-        }
-        for reply in self.counts {
-            let _ = reply.send(Ok(outcome.backlog.clone()));
-        }
-    }
-
-    fn refuse_all(self, error: &sqlx::Error) {
-        tracing::error!(%error, "the embedded stream could not write; nothing of this group is stored");
-        let refusal = if database::no_room(error) { PublishError::Full } else { PublishError::Unavailable };
-        for publish in self.publishes {
-            let _ = publish.reply.send(Err(refusal.clone()));
-        }
-        for lease in self.leases {
-            let _ = lease.reply.send(Err(ConsumeError::Unavailable));
-        }
-        for reply in self.counts {
-            let _ = reply.send(Err(ConsumeError::Unavailable));
-        }
-    }
-}
-
-/// What became of a group, in its order.
-#[derive(Debug, Default)]
-struct Outcome {
-    published: Vec<Result<Published, PublishError>>,
-    handed: Vec<Handed>,
-    backlog: Vec<Backlog>,
-}
+use super::clock::{Clock, millis};
+use super::database;
+use super::request::{Group, Handed, Lease, Outcome, Publish, Request};
+use crate::{Backlog, PublishError, Published};
 
 /// What the writer knows without asking the file; taken over only when a transaction has committed.
 #[derive(Clone, Debug)]
@@ -153,6 +24,14 @@ impl Ledger {
     fn held(&mut self, shard: u32) -> &mut u64 {
         let index = usize::try_from(shard).unwrap_or(usize::MAX).min(self.held.len() - 1);
         &mut self.held[index]
+    }
+
+    /// The sequence of one more event, if its shard has room for it.
+    fn admit(&mut self, publish: &Publish, max_bytes: u64) -> Option<i64> {
+        let held = self.held(publish.shard);
+        *held = held.checked_add(publish.size()).filter(|held| *held <= max_bytes)?;
+        self.last_sequence += 1;
+        Some(self.last_sequence)
     }
 }
 
@@ -242,10 +121,7 @@ impl Step<'_> {
             let until = self.in_future(retry.after);
             database::put_off(self.connection, retry.sequence, retry.attempt, until).await?;
         }
-        for publish in &group.publishes {
-            outcome.published.push(self.publish(publish).await?);
-        }
-        self.forget(group.publishes.len()).await?;
+        outcome.published = self.publish(&group.publishes).await?;
         for lease in &group.leases {
             outcome.handed.push(self.lease(lease).await?);
         }
@@ -266,32 +142,29 @@ impl Step<'_> {
         Ok(())
     }
 
-    async fn publish(&mut self, publish: &Publish) -> sqlx::Result<Result<Published, PublishError>> {
-        let expired = self.expired();
-        if self.ledger.held(publish.shard).saturating_add(publish.size()) > self.config.max_bytes {
-            // What is stored already needs no room: its publisher may be told so.
-            let first = database::remembered(self.connection, &publish.dedupe_id, expired).await?;
-            return Ok(first.map(duplicate_of).ok_or(PublishError::Full));
+    async fn publish(&mut self, publishes: &[Publish]) -> sqlx::Result<Vec<Result<Published, PublishError>>> {
+        if publishes.is_empty() {
+            return Ok(Vec::new());
         }
-        let sequence = self.ledger.last_sequence + 1;
-        let remembered =
-            database::remember(self.connection, &publish.dedupe_id, sequence, self.now, expired).await?;
-        if let Err(first) = remembered {
-            return Ok(Ok(duplicate_of(first)));
-        }
-        database::store(self.connection, sequence, publish, self.now).await?;
-        self.ledger.last_sequence = sequence;
-        *self.ledger.held(publish.shard) += publish.size();
-        Ok(Ok(Published { sequence: sequence.cast_unsigned(), duplicate: false }))
-    }
-
-    /// Forgets ids at twice the rate at which new ones come, so that they never pile up and no group is slow.
-    async fn forget(&mut self, publishes: usize) -> sqlx::Result<()> {
-        if publishes == 0 {
-            return Ok(());
-        }
-        let limit = i64::try_from(publishes).unwrap_or(i64::MAX).saturating_mul(2);
-        database::forget(self.connection, self.expired(), limit).await
+        let ids: Vec<_> = publishes.iter().map(|publish| publish.dedupe_id.as_str()).collect();
+        let mut known = database::known(self.connection, &ids, self.expired()).await?;
+        let mut new = Vec::new();
+        let published = publishes.iter().map(|publish| {
+            // What is stored already needs no room: its publisher is told so even when the stream is full.
+            if let Some(first) = known.get(&publish.dedupe_id) {
+                return Ok(Published { sequence: first.cast_unsigned(), duplicate: true });
+            }
+            let sequence = self.ledger.admit(publish, self.config.max_bytes).ok_or(PublishError::Full)?;
+            known.insert(publish.dedupe_id.clone(), sequence);
+            new.push((sequence, publish));
+            Ok(Published { sequence: sequence.cast_unsigned(), duplicate: false })
+        });
+        let published = published.collect();
+        database::store(self.connection, &new, self.now).await?;
+        // At twice the rate at which new ones come, so that ids never pile up and no group is slow.
+        let limit = i64::try_from(publishes.len()).unwrap_or(i64::MAX).saturating_mul(2);
+        database::forget(self.connection, self.expired(), limit).await?;
+        Ok(published)
     }
 
     async fn lease(&mut self, lease: &Lease) -> sqlx::Result<Handed> {
@@ -323,32 +196,5 @@ impl Step<'_> {
 
     fn in_future(&self, wait: Duration) -> i64 {
         self.now.saturating_add(millis(wait))
-    }
-}
-
-fn duplicate_of(first: i64) -> Published {
-    Published { sequence: first.cast_unsigned(), duplicate: true }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The time of day at the start, and from then on a clock that nobody sets: leases and windows keep their length
-/// when the machine's time jumps.
-#[derive(Debug)]
-struct Clock {
-    started_at: i64,
-    started: Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { started_at: millis(since_1970), started: Instant::now() }
-    }
-
-    fn now(&self) -> i64 {
-        self.started_at.saturating_add(millis(self.started.elapsed()))
     }
 }

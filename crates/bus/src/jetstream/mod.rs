@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use casewire_domain::Event;
 use casewire_domain::directory::Directory;
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use tokio::sync::watch;
 
 pub use config::{Credentials, JetStreamConfig};
@@ -81,9 +82,9 @@ impl JetStream {
 
     async fn backlog_of(&self, shard: u32) -> Result<Backlog, ConsumeError> {
         let name = stream_name(shard);
-        let stream: StreamInfo = self.consuming.api(format!("STREAM.INFO.{name}"), &()).await?;
+        let stream: StreamInfo = self.consuming.api(format!("STREAM.INFO.{name}"), &json!({})).await?;
         let consumer: ConsumerInfo =
-            self.consuming.api(format!("CONSUMER.INFO.{name}.{CONSUMER}"), &()).await?;
+            self.consuming.api(format!("CONSUMER.INFO.{name}.{CONSUMER}"), &json!({})).await?;
         let ack_pending = u64::try_from(consumer.num_ack_pending).unwrap_or(u64::MAX);
         let oldest_at = if consumer.num_pending > 0 || ack_pending > 0 {
             self.stored_at(&name, consumer.ack_floor.stream_sequence + 1).await?
@@ -104,7 +105,7 @@ impl JetStream {
 
     /// When the event of this place was stored; `None` when it was erased.
     async fn stored_at(&self, stream: &str, sequence: u64) -> Result<Option<DateTime<Utc>>, ConsumeError> {
-        let request = serde_json::json!({ "seq": sequence });
+        let request = json!({ "seq": sequence });
         match self.consuming.api(format!("STREAM.MSG.GET.{stream}"), &request).await {
             Ok(Got { message }) => Ok(Some(message.time)),
             Err(ApiError::NotFound) => Ok(None),

@@ -109,7 +109,7 @@ async fn stream(connection: &Connection, wanted: &StreamConfig) -> Result<Vec<St
 }
 
 async fn stream_info(connection: &Connection, name: &str) -> Result<StreamInfo, ApiError> {
-    connection.api(format!("STREAM.INFO.{name}"), &()).await
+    connection.api(format!("STREAM.INFO.{name}"), &json!({})).await
 }
 
 async fn consumer(
@@ -131,7 +131,7 @@ async fn consumer(
 }
 
 async fn consumer_info(connection: &Connection, stream: &str) -> Result<ConsumerInfo, ApiError> {
-    connection.api(format!("CONSUMER.INFO.{stream}.{CONSUMER}"), &()).await
+    connection.api(format!("CONSUMER.INFO.{stream}.{CONSUMER}"), &json!({})).await
 }
 
 /// Streams of a time with more shards: nobody would work on what they still hold.

@@ -1,0 +1,117 @@
+//! The file itself: its tables, and how it is opened.
+
+use std::path::Path;
+
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use super::EmbeddedConfig;
+
+/// Number of the tables' shape, kept in the file.
+const VERSION: i64 = 1;
+
+/// `entry` is small and often rewritten; what was written once and is large lies apart in `payload`. Sequences are
+/// never used again (AUTOINCREMENT), so that a late acknowledgement cannot hit another event.
+const SCHEMA: &str = "
+    CREATE TABLE entry (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        shard INTEGER NOT NULL,
+        stored_at INTEGER NOT NULL,
+        visible_at INTEGER NOT NULL,
+        leased INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        size INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE payload (
+        sequence INTEGER PRIMARY KEY,
+        dedupe_id TEXT NOT NULL,
+        bytes BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE dedupe (
+        id TEXT PRIMARY KEY,
+        sequence INTEGER NOT NULL,
+        stored_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX dedupe_stored_at ON dedupe (stored_at);
+    PRAGMA user_version = 1;
+";
+
+/// The file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it, or another stream in this one. Close that first.
+    #[error("the stream's file is in use by another process")]
+    InUse,
+    /// Another version of casewire wrote it. Final for this one.
+    #[error("the stream's file is of version {0}, this casewire reads version {VERSION}")]
+    Version(i64),
+    /// SQLite cannot read or write it: no such folder, no permission, no space, damaged. A person must act.
+    #[error("the stream's file cannot be opened: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        if code(&error) == Some(SQLITE_BUSY) { Self::InUse } else { Self::Database(error) }
+    }
+}
+
+const SQLITE_BUSY: i32 = 5;
+const SQLITE_FULL: i32 = 13;
+
+/// SQLite's primary result code.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error().and_then(DatabaseError::code)?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// Whether the disk, or the file's own limit, has no more room.
+pub(super) fn no_room(error: &sqlx::Error) -> bool {
+    code(error) == Some(SQLITE_FULL)
+}
+
+pub(super) async fn open(path: &Path, config: &EmbeddedConfig) -> Result<SqliteConnection, OpenError> {
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .busy_timeout(config.lock_timeout)
+        // One process, and no shared memory beside the file.
+        .locking_mode(SqliteLockingMode::Exclusive)
+        .journal_mode(SqliteJournalMode::Wal)
+        // In WAL mode anything less loses the last commits with the power.
+        .synchronous(SqliteSynchronous::Full)
+        // What was acknowledged is overwritten where that costs nothing.
+        .pragma("secure_delete", "FAST")
+        .disable_statement_logging()
+        .connect()
+        .await?;
+    match version(&mut connection).await? {
+        0 => create(&mut connection).await?,
+        VERSION => {}
+        other => return Err(OpenError::Version(other)),
+    }
+    release(&mut connection, config.shards.max(1)).await?;
+    Ok(connection)
+}
+
+async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await
+}
+
+async fn create(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;
+    tx.commit().await
+}
+
+/// Frees what an earlier process had in work, and folds shards that are no more into those that are.
+async fn release(connection: &mut SqliteConnection, shards: u32) -> sqlx::Result<()> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query("UPDATE entry SET visible_at = 0, leased = 0 WHERE leased = 1").execute(&mut *tx).await?;
+    sqlx::query("UPDATE entry SET shard = shard % ?1 WHERE shard >= ?1")
+        .bind(shards)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await
+}

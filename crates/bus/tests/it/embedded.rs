@@ -1,0 +1,113 @@
+//! What only the embedded stream does.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use casewire_bus::embedded::OpenError;
+use casewire_bus::{ConsumeError, EmbeddedConfig, EmbeddedStream, PublishError, Stream};
+
+use crate::rig::{event, fetch, fetch_now, id_of};
+
+fn config() -> EmbeddedConfig {
+    EmbeddedConfig { lock_timeout: Duration::from_millis(100), ..EmbeddedConfig::default() }
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused_with_a_sentence() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("stream.db");
+    let first = EmbeddedStream::open(&path, config()).await?;
+    let second = EmbeddedStream::open(&path, config()).await.expect_err("refused");
+    ensure!(matches!(second, OpenError::InUse), "{second}");
+    first.close().await;
+    EmbeddedStream::open(&path, config()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_of_another_version_is_refused() -> Result<()> {
+    use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("stream.db");
+    let mut file = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await?;
+    sqlx::raw_sql("PRAGMA user_version = 9").execute(&mut file).await?;
+    file.close().await?;
+    let refused = EmbeddedStream::open(&path, config()).await.expect_err("refused");
+    ensure!(matches!(refused, OpenError::Version(9)), "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_that_does_not_exist_is_an_error_not_a_crash() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let refused = EmbeddedStream::open(&folder.path().join("no/such/stream.db"), config()).await;
+    ensure!(matches!(refused, Err(OpenError::Database(_))));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_had_in_work_is_free_at_once_and_counted() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("stream.db");
+    let stream = EmbeddedStream::open(&path, config()).await?;
+    stream.publish(&event("i:AC1:SM1"), 0).await?;
+    stream.publish(&event("i:AC1:SM2"), 0).await?;
+    let mut deliveries = fetch(&mut *stream.consume(0).await?, 2).await?;
+    deliveries.remove(1).ack().await?;
+    stream.close().await;
+
+    let stream = EmbeddedStream::open(&path, config()).await?;
+    let deliveries = fetch_now(&mut *stream.consume(0).await?).await?;
+    let came: Vec<_> = deliveries.iter().map(|delivery| (id_of(delivery), delivery.attempt)).collect();
+    assert_eq!(came, [("i:AC1:SM1".to_owned(), 2)], "the acknowledged one is gone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_closed_stream_refuses_everything_promptly() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stream = EmbeddedStream::open(&folder.path().join("stream.db"), config()).await?;
+    let mut consumer = stream.consume(0).await?;
+    stream.publish(&event("i:AC1:SM1"), 0).await?;
+    let delivery = fetch(&mut *consumer, 1).await?.remove(0);
+    stream.close().await;
+    ensure!(!stream.connected());
+    assert_eq!(stream.publish(&event("i:AC1:SM2"), 0).await, Err(PublishError::Unavailable));
+    assert_eq!(consumer.fetch(1, Duration::from_secs(60)).await.err(), Some(ConsumeError::Unavailable));
+    assert_eq!(stream.backlog().await.err(), Some(ConsumeError::Unavailable));
+    ensure!(delivery.ack().await.is_err());
+    stream.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn fewer_shards_take_over_the_events_of_those_that_are_no_more() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("stream.db");
+    let stream = EmbeddedStream::open(&path, EmbeddedConfig { shards: 4, ..config() }).await?;
+    for shard in 0..4 {
+        stream.publish(&event(&format!("i:AC1:SM{shard}")), shard).await?;
+    }
+    stream.close().await;
+    let stream = EmbeddedStream::open(&path, config()).await?;
+    let deliveries = fetch(&mut *stream.consume(0).await?, 4).await?;
+    let came: BTreeSet<_> = deliveries.iter().map(id_of).collect();
+    assert_eq!(came, (0..4).map(|shard| format!("i:AC1:SM{shard}")).collect());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sequence_is_never_used_again() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("stream.db");
+    let stream = EmbeddedStream::open(&path, config()).await?;
+    let first = stream.publish(&event("i:AC1:SM1"), 0).await?.sequence;
+    for delivery in fetch(&mut *stream.consume(0).await?, 1).await? {
+        delivery.ack().await?;
+    }
+    stream.close().await;
+    let stream = EmbeddedStream::open(&path, config()).await?;
+    ensure!(stream.publish(&event("i:AC1:SM2"), 0).await?.sequence > first);
+    Ok(())
+}
