@@ -7,7 +7,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Payload;
 use casewire_bus::{PublishError, shard_of};
 use casewire_domain::directory::Method;
-use casewire_domain::{Event, EventKind, Source};
+use casewire_domain::{DedupeId, Event, EventKind, Source};
 use casewire_runtime::telemetry::trace;
 use casewire_twilio::content::Content;
 use casewire_twilio::signature::{self, SignedRequest, verify};
@@ -55,26 +55,11 @@ pub(crate) async fn accept(
         settings.max_parameters.get().into(),
     )?;
     let account_sid = check_signature(request, &raw, &content, &line, state)?;
-    let shard = shard_of(
-        webhook_id,
-        webhook::peer(kind, &content.parameters).unwrap_or_default(),
-        state.stream.shards(),
-    );
+    let peer = webhook::peer(kind, &content.parameters).unwrap_or_default();
+    let shard = shard_of(webhook_id, peer, state.stream.shards());
     let dedupe_id =
         webhook::dedupe_id(account_sid, kind, webhook_id, raw.target, &content.parameters, &raw.body);
-    let event = Event {
-        dedupe_id,
-        kind,
-        source: Source::Webhook,
-        line: webhook_id.to_owned(),
-        method: raw.method.to_owned(),
-        target: raw.target.to_owned(),
-        content_type: raw.content_type.to_owned(),
-        body: raw.body,
-        received_at: Utc::now(),
-        trace: trace::Carrier::new(),
-    };
-    publish(event, shard, state).await
+    publish(raw.into_event(dedupe_id, kind, webhook_id), shard, state).await
 }
 
 /// A request as it came.
@@ -83,6 +68,24 @@ struct Raw<'a> {
     target: &'a str,
     content_type: &'a str,
     body: Vec<u8>,
+}
+
+impl Raw<'_> {
+    /// The event that travels: all of the request, and not yet its trace.
+    fn into_event(self, dedupe_id: DedupeId, kind: EventKind, webhook_id: &str) -> Event {
+        Event {
+            dedupe_id,
+            kind,
+            source: Source::Webhook,
+            line: webhook_id.to_owned(),
+            method: self.method.to_owned(),
+            target: self.target.to_owned(),
+            content_type: self.content_type.to_owned(),
+            body: self.body,
+            received_at: Utc::now(),
+            trace: trace::Carrier::new(),
+        }
+    }
 }
 
 /// Delivery callbacks are always POST; texts come as the line says.
