@@ -1,1 +1,11 @@
+//! The rules, told as stories on a bench: time stands still until it is moved, ids are counted, and what is
+//! written is kept in an ordinary map that refuses what the database's unique keys refuse.
 
+mod acknowledgements;
+mod attempts;
+mod bench;
+mod opt_outs;
+mod replies;
+mod reports;
+mod shelf;
+mod texts;

@@ -1,0 +1,140 @@
+//! Attempts to send: never twice where once may have been enough.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::bench::{Bench, HEATHER, accepted};
+use crate::case::Trail;
+use crate::decide::{Outcome, Refusal};
+use crate::outbox::{AttemptOutcome, OutboxState};
+use crate::{DeliveryStatus, MessageId};
+
+fn not_processed(seconds: u64) -> AttemptOutcome {
+    AttemptOutcome::NotProcessed { retry_after: Duration::from_secs(seconds) }
+}
+
+fn status(bench: &Bench, id: MessageId) -> DeliveryStatus {
+    bench.message(id).progress.status()
+}
+
+#[test]
+fn an_accepted_text_leaves_the_outbox() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    let sid = bench.sid();
+    assert_eq!(bench.attempted(id, 1, accepted(&sid)), Outcome::Attempted { duplicate_send: false });
+    assert_eq!((bench.outbox(id), bench.message(id).provider_sid.as_ref()), (None, Some(&sid)));
+    assert_eq!(bench.trail(Trail::SendAccepted).len(), 1);
+    bench.attempted(id, 1, accepted(&sid));
+    assert_eq!(bench.trail(Trail::SendAccepted).len(), 1, "told twice is told once");
+}
+
+#[test]
+fn a_text_never_processed_waits_for_its_next_turn() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    bench.attempted(id, 1, not_processed(30));
+    let row = &bench.shelf.outbox[&id];
+    assert_eq!((row.state, row.due_at), (OutboxState::Pending, bench.now + TimeDelta::seconds(30)));
+    assert_eq!((row.attempt, row.lease_until), (1, None));
+    bench.attempted(id, 1, not_processed(99));
+    assert_eq!(bench.shelf.outbox[&id].due_at, bench.now + TimeDelta::seconds(30), "told twice is told once");
+}
+
+#[test]
+fn an_uncertain_text_is_held_and_holds_its_lane_for_a_minute() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    bench.attempted(id, 1, AttemptOutcome::Uncertain);
+    let row = &bench.shelf.outbox[&id];
+    assert_eq!((row.state, row.due_at), (OutboxState::Uncertain, bench.now + TimeDelta::seconds(60)));
+    assert!(bench.claim().is_empty());
+    bench.attempted(id, 1, AttemptOutcome::Uncertain);
+    assert_eq!(bench.trail(Trail::SendUncertain).len(), 1);
+}
+
+#[test]
+fn a_late_definite_answer_settles_an_uncertain_attempt() {
+    for (outcome, left) in [
+        (not_processed(0), Some(OutboxState::Pending)),
+        (AttemptOutcome::Rejected { code: Some(30_007) }, None),
+        (accepted("SM1"), None),
+    ] {
+        let mut bench = Bench::new();
+        let (_, id) = bench.sending();
+        bench.attempted(id, 1, AttemptOutcome::Uncertain);
+        bench.attempted(id, 1, outcome.clone());
+        assert_eq!(bench.outbox(id), left, "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_is_told_of_an_earlier_attempt_does_not_touch_the_one_under_way() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    bench.attempted(id, 1, not_processed(0));
+    assert_eq!(bench.claim(), [(id, 2)]);
+    let late = [
+        AttemptOutcome::Uncertain,
+        AttemptOutcome::Rejected { code: None },
+        AttemptOutcome::Suppressed,
+        not_processed(0),
+    ];
+    for outcome in late {
+        bench.attempted(id, 1, outcome);
+        assert_eq!((bench.outbox(id), bench.shelf.outbox[&id].attempt), (Some(OutboxState::Sending), 2));
+    }
+}
+
+#[test]
+fn a_late_acceptance_of_an_earlier_attempt_settles_the_message() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    bench.attempted(id, 1, not_processed(0));
+    assert_eq!(bench.claim(), [(id, 2)]);
+    let (first, second) = (bench.sid(), bench.sid());
+    bench.attempted(id, 1, accepted(&first));
+    assert_eq!(bench.outbox(id), None);
+    assert_eq!(bench.attempted(id, 2, accepted(&second)), Outcome::Attempted { duplicate_send: true });
+    assert_eq!(bench.message(id).provider_sid, Some(first));
+    assert_eq!(bench.trail(Trail::DuplicateSendDetected)[0].change["attempt"], 2);
+}
+
+#[test]
+fn a_refused_text_has_failed_with_the_code() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    bench.attempted(id, 1, AttemptOutcome::Rejected { code: Some(21_211) });
+    assert_eq!((bench.outbox(id), status(&bench, id)), (None, DeliveryStatus::Failed));
+    assert_eq!(bench.message(id).progress.error_code(), Some(21_211));
+    assert_eq!(bench.trail(Trail::SendFailed)[0].why["because"], "rejected");
+    assert!(bench.claim().is_empty());
+}
+
+#[test]
+fn a_refusal_for_an_opt_out_is_remembered() {
+    let mut bench = Bench::new();
+    let (case, id) = bench.sending();
+    bench.attempted(id, 1, AttemptOutcome::Rejected { code: Some(21_610) });
+    assert_eq!(bench.reply(case, "hello?", None), Outcome::Refused(Refusal::OptedOut));
+    bench.text(HEATHER, "still cold");
+    assert_eq!(bench.answers(), 1);
+}
+
+#[test]
+fn a_text_to_somebody_who_stopped_meanwhile_is_canceled() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    bench.attempted(id, 1, AttemptOutcome::Suppressed);
+    assert_eq!((bench.outbox(id), status(&bench, id)), (None, DeliveryStatus::Canceled));
+    assert_eq!(bench.trail(Trail::SendFailed)[0].why["because"], "opted_out");
+}
+
+#[test]
+fn an_outcome_of_a_message_nobody_knows_changes_nothing() {
+    let mut bench = Bench::new();
+    let before = bench.shelf.clone();
+    bench.attempted(MessageId(uuid::Uuid::max()), 1, accepted("SM1"));
+    assert_eq!(bench.shelf, before);
+}

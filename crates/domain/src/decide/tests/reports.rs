@@ -1,0 +1,120 @@
+//! Delivery callbacks.
+
+use super::bench::{Bench, HEATHER, accepted};
+use crate::case::Trail;
+use crate::decide::{Outcome, Refusal};
+use crate::outbox::AttemptOutcome;
+use crate::state::EventOutcome;
+use crate::{DedupeId, DeliveryStatus, MessageId};
+
+const NO_DOUBLE: Outcome = Outcome::Reported { duplicate_send: false };
+
+fn status(bench: &Bench, id: MessageId) -> DeliveryStatus {
+    bench.message(id).progress.status()
+}
+
+#[test]
+fn a_report_that_comes_before_the_answer_lands() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    let sid = bench.sid();
+    let report = bench.report(&sid, DeliveryStatus::Delivered, Some((id, 1)));
+    assert_eq!(bench.take(report), NO_DOUBLE);
+    assert_eq!((status(&bench, id), bench.outbox(id)), (DeliveryStatus::Delivered, None));
+    assert_eq!(bench.message(id).provider_sid.as_deref(), Some(sid.as_str()));
+    assert_eq!(bench.attempted(id, 1, accepted(&sid)), Outcome::Attempted { duplicate_send: false });
+    assert_eq!(status(&bench, id), DeliveryStatus::Delivered, "the answer's queued undoes nothing");
+}
+
+#[test]
+fn a_report_without_our_path_waits_until_its_text_is_known() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    let sid = bench.sid();
+    let report = bench.report(&sid, DeliveryStatus::Delivered, None);
+    assert_eq!(bench.take(report.clone()), Outcome::Waiting);
+    let event = DedupeId::new(format!("s:AC1:{sid}:delivered:0")).unwrap();
+    let row = &bench.shelf.events[&event];
+    assert_eq!((row.outcome, row.provider_sid.as_deref()), (EventOutcome::Waiting, Some(sid.as_str())));
+    assert_eq!(bench.take(report.clone()), Outcome::Waiting, "it can be tried as often as one likes");
+    bench.attempted(id, 1, accepted(&sid));
+    assert_eq!(bench.take(report.clone()), NO_DOUBLE);
+    assert_eq!(status(&bench, id), DeliveryStatus::Delivered);
+    assert_eq!(bench.take(report), Outcome::Duplicate);
+}
+
+#[test]
+fn order_and_repetition_of_reports_do_not_matter() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    let sid = bench.sid();
+    let all = [DeliveryStatus::Delivered, DeliveryStatus::Sent, DeliveryStatus::Queued, DeliveryStatus::Sent];
+    let reports: Vec<_> = all.map(|status| bench.report(&sid, status, Some((id, 1)))).into();
+    let outcomes = bench.batch(&reports);
+    assert_eq!(outcomes, [NO_DOUBLE, NO_DOUBLE, NO_DOUBLE, Outcome::Duplicate]);
+    assert_eq!(status(&bench, id), DeliveryStatus::Delivered);
+    assert_eq!(bench.trail(Trail::DeliveryChanged).len(), 1, "what says nothing new leaves no trail");
+}
+
+#[test]
+fn an_error_code_is_kept_and_shown_in_the_trail() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    let sid = bench.sid();
+    let failed = bench.report_on("main", &sid, DeliveryStatus::Undelivered, Some(30_003), Some((id, 1)));
+    bench.take(failed);
+    let sent = bench.report(&sid, DeliveryStatus::Sent, None);
+    bench.take(sent);
+    let progress = bench.message(id).progress;
+    assert_eq!((progress.status(), progress.error_code()), (DeliveryStatus::Undelivered, Some(30_003)));
+    assert_eq!(bench.trail(Trail::DeliveryChanged)[0].change["error_code"], 30_003);
+}
+
+#[test]
+fn error_21610_is_an_opt_out() {
+    let mut bench = Bench::new();
+    let (case, id) = bench.sending();
+    let sid = bench.sid();
+    let refused = bench.report_on("main", &sid, DeliveryStatus::Failed, Some(21_610), Some((id, 1)));
+    bench.take(refused);
+    assert_eq!(bench.reply(case, "hello?", None), Outcome::Refused(Refusal::OptedOut));
+    bench.wait(chrono::TimeDelta::seconds(1));
+    assert_eq!(bench.text(HEATHER, "START"), Outcome::Recorded);
+    assert!(matches!(bench.reply(case, "welcome back", None), Outcome::Replied { .. }));
+}
+
+#[test]
+fn a_second_text_for_one_message_is_noticed() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    let (first, second) = (bench.sid(), bench.sid());
+    bench.attempted(id, 1, AttemptOutcome::Uncertain);
+    bench.attempted(id, 1, accepted(&first));
+    let report = bench.report(&second, DeliveryStatus::Delivered, Some((id, 1)));
+    assert_eq!(bench.take(report), Outcome::Reported { duplicate_send: true });
+    assert_eq!(status(&bench, id), DeliveryStatus::Queued, "our text's own way is not touched by it");
+    assert_eq!(bench.message(id).provider_sid, Some(first));
+    let entry = bench.trail(Trail::DuplicateSendDetected)[0];
+    assert_eq!((&entry.change["provider_sid"], &entry.change["attempt"]), (&second.into(), &1.into()));
+}
+
+#[test]
+fn a_report_on_any_attempts_path_settles_the_message() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    bench.attempted(id, 1, AttemptOutcome::NotProcessed { retry_after: std::time::Duration::ZERO });
+    assert_eq!(bench.claim(), [(id, 2)]);
+    let sid = bench.sid();
+    let report = bench.report(&sid, DeliveryStatus::Sent, Some((id, 1)));
+    assert_eq!(bench.take(report), NO_DOUBLE);
+    assert_eq!((bench.outbox(id), status(&bench, id)), (None, DeliveryStatus::Sent));
+}
+
+#[test]
+fn a_report_for_a_line_nobody_knows_waits() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    let sid = bench.sid();
+    let report = bench.report_on("nowhere", &sid, DeliveryStatus::Sent, None, Some((id, 1)));
+    assert_eq!(bench.take(report), Outcome::Waiting);
+}

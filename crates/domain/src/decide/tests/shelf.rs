@@ -1,0 +1,198 @@
+//! A database of maps: it loads what a plan asks for and no more, keeps what is written, and refuses what
+//! the real one's unique keys refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::case::{Case, Conversation, TrailEntry};
+use crate::contact::Contact;
+use crate::message::Message;
+use crate::outbox::Outgoing;
+use crate::plan::Keys;
+use crate::state::{EventRow, State};
+use crate::{
+    AccountId, Address, CaseId, CaseNumber, ContactId, ConversationId, DedupeId, LineId, MessageId,
+    WorkspaceId,
+};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Shelf {
+    pub(super) contacts: BTreeMap<ContactId, Contact>,
+    pub(super) conversations: BTreeMap<ConversationId, Conversation>,
+    pub(super) cases: BTreeMap<CaseId, Case>,
+    pub(super) messages: BTreeMap<MessageId, Message>,
+    pub(super) outbox: BTreeMap<MessageId, Outgoing>,
+    pub(super) suppressed: BTreeSet<(LineId, ContactId)>,
+    pub(super) trail: Vec<TrailEntry>,
+    pub(super) events: BTreeMap<DedupeId, EventRow>,
+    replies: BTreeMap<(String, String), MessageId>,
+    numbers_taken: u32,
+}
+
+/// The first number a case gets.
+pub(super) const FIRST_NUMBER: u32 = 1_001;
+
+impl Shelf {
+    /// What a batch of so many texts must know.
+    pub(super) fn load(&mut self, keys: &Keys, at: DateTime<Utc>, texts: u32) -> State {
+        let mut state = State { at, ..State::default() };
+        self.load_people(keys, &mut state);
+        self.load_cases(keys, &mut state);
+        self.load_messages(keys, &mut state);
+        for id in &keys.events {
+            if let Some(row) = self.events.get(id) {
+                state.known_events.insert(id.clone());
+                state.events.insert(id.clone(), row.outcome);
+            }
+        }
+        self.load_history(&mut state);
+        let first = FIRST_NUMBER + self.numbers_taken;
+        state.free_numbers = (first..first + texts).filter_map(CaseNumber::new).collect();
+        state
+    }
+
+    fn load_history(&self, state: &mut State) {
+        let stopped = self.suppressed.iter().copied();
+        state.suppressed = stopped.filter(|(_, contact)| state.contacts.contains_key(contact)).collect();
+        let people: BTreeSet<_> = state.conversations.values().map(|lane| lane.contact_id).collect();
+        let today = state.at - TimeDelta::days(1);
+        for message in self.messages.values().filter(|m| m.automatic && m.processed_at > today) {
+            if people.contains(&message.contact_id) {
+                let lane = (message.line_id, message.contact_id);
+                state.automatic.entry(lane).or_default().push(message.processed_at);
+            }
+        }
+    }
+
+    fn load_people(&mut self, keys: &Keys, state: &mut State) {
+        for ((workspace, address), draft) in &keys.contacts {
+            let id = contact_id(*workspace, address);
+            let contact = self.contacts.entry(id).or_insert_with(|| Contact {
+                id,
+                workspace_id: *workspace,
+                address: address.clone(),
+                name: draft.name.clone(),
+                email: draft.email.clone(),
+            });
+            state.contacts_by_address.insert((*workspace, address.clone()), id);
+            state.contacts.insert(id, contact.clone());
+        }
+        for (line, workspace, address) in &keys.conversations {
+            let contact = contact_id(*workspace, address);
+            let id = ConversationId(xor(line.0, contact.0));
+            let lane = self.conversations.entry(id).or_insert_with(|| Conversation {
+                id,
+                line_id: *line,
+                key: crate::Text::new(address.reveal()),
+                contact_id: contact,
+                current_case_id: None,
+            });
+            state.conversations.insert(id, lane.clone());
+        }
+    }
+
+    fn load_cases(&self, keys: &Keys, state: &mut State) {
+        let named: Vec<_> =
+            self.cases.values().filter(|case| keys.case_numbers.contains(&case.number)).collect();
+        for case in &named {
+            if let Some(lane) = self.conversations.get(&case.conversation_id) {
+                state.conversations.insert(lane.id, lane.clone());
+            }
+        }
+        let current = state.conversations.values().filter_map(|lane| lane.current_case_id);
+        let current: Vec<_> = current.filter_map(|id| self.cases.get(&id)).collect();
+        for case in named.into_iter().chain(current) {
+            state.case_numbers.insert(case.number, case.id);
+            state.cases.insert(case.id, case.clone());
+            if let Some(contact) = self.contacts.get(&case.contact_id) {
+                state.contacts.insert(contact.id, contact.clone());
+            }
+        }
+        for lane in state.conversations.values() {
+            state.conversations_by_contact.insert((lane.line_id, lane.contact_id), lane.id);
+        }
+    }
+
+    fn load_messages(&self, keys: &Keys, state: &mut State) {
+        let mut ids = keys.messages.clone();
+        for message in self.messages.values() {
+            if let Some(key) = sid_of(message)
+                && keys.sids.contains(&key)
+            {
+                ids.insert(message.id);
+                state.sids.insert(key, message.id);
+            }
+        }
+        for key in &keys.replies {
+            if let Some(id) = self.replies.get(key) {
+                ids.insert(*id);
+                state.replies.insert(key.clone(), *id);
+            }
+        }
+        for id in ids {
+            state.messages.extend(self.messages.get(&id).map(|message| (id, message.clone())));
+            state.outbox.extend(self.outbox.get(&id).map(|row| (id, row.clone())));
+        }
+    }
+
+    /// Keeps what a batch wrote.
+    pub(super) fn keep(&mut self, state: State) {
+        let State { writes, known_events, free_numbers, conversations, .. } = state;
+        let next = free_numbers.front().map(|number| number.value() - FIRST_NUMBER);
+        self.numbers_taken = next.unwrap_or_else(|| self.numbers_taken + writes.new_cases(&self.cases));
+        self.cases.extend(writes.cases);
+        for id in writes.current.keys() {
+            self.conversations.insert(*id, conversations[id].clone());
+        }
+        for message in writes.new_messages.into_values() {
+            assert!(self.messages.insert(message.id, message).is_none(), "a message id twice");
+        }
+        for message in writes.changed_messages.into_values() {
+            assert!(self.messages.insert(message.id, message).is_some(), "a message that is not there");
+        }
+        self.check_unique();
+        self.outbox.retain(|id, _| !writes.dequeued.contains(id));
+        self.outbox.extend(writes.outgoing);
+        self.suppressed.retain(|lane| !writes.lift.contains(lane));
+        self.suppressed.extend(writes.suppress.into_iter().map(|(line, contact, _)| (line, contact)));
+        self.trail.extend(writes.trail);
+        for (id, row) in writes.events {
+            let known = known_events.contains(&id);
+            assert_eq!(self.events.insert(id, row).is_some(), known, "an event's row twice");
+        }
+        for (author, key, id) in writes.replies {
+            assert!(self.replies.insert((author, key), id).is_none(), "an idempotency key twice");
+        }
+    }
+
+    /// Two rows of one provider's id, or two answers to one text, are what the database refuses.
+    fn check_unique(&self) {
+        let sids: Vec<_> = self.messages.values().filter_map(sid_of).collect();
+        assert_eq!(sids.iter().collect::<BTreeSet<_>>().len(), sids.len(), "a provider's id twice");
+        let causes: Vec<_> = self.messages.values().filter_map(|message| message.cause_id).collect();
+        assert_eq!(causes.iter().collect::<BTreeSet<_>>().len(), causes.len(), "a text answered twice");
+    }
+}
+
+impl crate::state::Writes {
+    fn new_cases(&self, known: &BTreeMap<CaseId, Case>) -> u32 {
+        self.cases.keys().filter(|id| !known.contains_key(id)).count() as u32
+    }
+}
+
+fn sid_of(message: &Message) -> Option<(AccountId, String)> {
+    Some((message.account_id, message.provider_sid.clone()?))
+}
+
+/// An id that depends on the address alone, so that it does not matter in which batch a contact is made.
+fn contact_id(workspace: WorkspaceId, address: &Address) -> ContactId {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(address.reveal().bytes()).for_each(|(byte, letter)| *byte = letter);
+    ContactId(xor(workspace.0, Uuid::from_bytes(bytes)))
+}
+
+fn xor(a: Uuid, b: Uuid) -> Uuid {
+    Uuid::from_u128(a.as_u128().rotate_left(64) ^ b.as_u128())
+}
