@@ -1,5 +1,5 @@
 //! Twilio's error codes that the simulator answers with, each with its HTTP status and a sentence in our words.
-//! Source: docs/api/errors/<code>.
+//! Source: docs/api/errors, one page a code.
 
 /// An error code's HTTP status and sentence.
 pub(crate) fn of(code: u32) -> (u16, &'static str) {
