@@ -28,9 +28,10 @@ const OWN_NOISE: [&str; 6] = ["hyper", "hyper_util", "reqwest", "h2", "rustls", 
 pub struct Guard(SdkTracerProvider);
 
 impl Guard {
-    /// Sends what is left. It blocks: call it after the runtime's work is done, or from a blocking thread.
-    pub fn flush(self) {
-        drop(self);
+    /// Sends what is left, as dropping does, without blocking the runtime's thread meanwhile.
+    pub async fn flush(self) {
+        // It fails only if sending panicked, and then nothing is left to do.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 }
 

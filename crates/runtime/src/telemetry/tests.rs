@@ -40,7 +40,7 @@ fn logged(variables: &[(&str, &str)], act: impl FnOnce()) -> Sink {
     let writer = sink.clone();
     let (subscriber, guard) = subscriber(&settings, IDENTITY, false, move || writer.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, act);
-    guard.flush();
+    drop(guard);
     sink
 }
 
