@@ -21,6 +21,7 @@ pub mod reference;
 pub mod seal;
 pub mod state;
 pub mod status;
+pub mod suppression;
 pub mod template;
 pub mod text;
 

@@ -13,6 +13,7 @@ use crate::event::DedupeId;
 use crate::id::{AccountId, CaseId, CaseNumber, ContactId, ConversationId, LineId, MessageId, WorkspaceId};
 use crate::message::Message;
 use crate::outbox::Outgoing;
+use crate::suppression::Suppression;
 
 /// What is known. Loaded under the locks of its conversations, so that nobody else decides on it.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +42,8 @@ pub struct State {
     pub sids: HashMap<(AccountId, String), MessageId>,
     /// Messages on their way.
     pub outbox: HashMap<MessageId, Outgoing>,
-    /// Contacts who must not be texted on a line.
-    pub suppressed: HashSet<(LineId, ContactId)>,
+    /// What is known of whether a contact may be texted on a line.
+    pub suppressions: HashMap<(LineId, ContactId), Suppression>,
     /// When automatic replies of the last 24 hours were queued, by line and contact.
     pub automatic: HashMap<(LineId, ContactId), Vec<DateTime<Utc>>>,
     /// Replies by author and idempotency key.
@@ -103,35 +104,14 @@ pub enum Effect {
     PutOutgoing(Outgoing),
     /// A message is settled.
     Dequeue(MessageId),
-    /// A contact must not be texted on a line.
-    Suppress(LineId, ContactId, SuppressionSource),
-    /// … may be texted again.
-    Lift(LineId, ContactId),
+    /// Something was learnt of whether a contact may be texted on a line.
+    Suppress(LineId, ContactId, Suppression),
     /// Something to remember of a case.
     Trail(TrailEntry),
     /// An event was handled, and how.
     PutEvent(EventRow),
     /// A reply was made under an idempotency key.
     RememberReply(String, String, MessageId),
-}
-
-/// How we learnt that a contact must not be texted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SuppressionSource {
-    /// They sent a STOP word.
-    Keyword,
-    /// The provider refused a text with error 21610.
-    Provider,
-}
-
-impl SuppressionSource {
-    /// The name used in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Keyword => "keyword",
-            Self::Provider => "provider",
-        }
-    }
 }
 
 /// An event's row: the proof that it was handled.
@@ -164,10 +144,9 @@ pub struct Writes {
     pub outgoing: BTreeMap<MessageId, Outgoing>,
     /// Outbox rows to delete.
     pub dequeued: Vec<MessageId>,
-    /// Suppressions to add.
-    pub suppress: Vec<(LineId, ContactId, SuppressionSource)>,
-    /// Suppressions to lift.
-    pub lift: Vec<(LineId, ContactId)>,
+    /// Suppressions to put, each only where it overrules the one that is stored: what a callback teaches is
+    /// not decided under its conversation's lock.
+    pub suppressions: BTreeMap<(LineId, ContactId), Suppression>,
     /// Trail entries, in order.
     pub trail: Vec<TrailEntry>,
     /// Event rows.
@@ -192,6 +171,11 @@ impl State {
         let contact_id = self.contacts_by_address.get(&(workspace, address.clone()))?;
         let conversation_id = self.conversations_by_contact.get(&(line, *contact_id))?;
         Some((self.contacts.get(contact_id)?, self.conversations.get(conversation_id)?))
+    }
+
+    /// Whether a contact must not be texted on a line.
+    pub fn suppressed(&self, line: LineId, contact: ContactId) -> bool {
+        self.suppressions.get(&(line, contact)).is_some_and(|known| known.active)
     }
 
     /// The case of this number.
@@ -252,16 +236,11 @@ impl State {
                 writes.dequeued.push(message);
                 self.outbox.remove(&message);
             }
-            Effect::Suppress(line, contact, source) => {
-                if self.suppressed.insert((line, contact)) {
-                    writes.lift.retain(|lifted| *lifted != (line, contact));
-                    writes.suppress.push((line, contact, source));
+            Effect::Suppress(line, contact, learnt) => {
+                if learnt.overrules(self.suppressions.get(&(line, contact))) {
+                    writes.suppressions.insert((line, contact), learnt);
+                    self.suppressions.insert((line, contact), learnt);
                 }
-            }
-            Effect::Lift(line, contact) => {
-                self.suppressed.remove(&(line, contact));
-                writes.suppress.retain(|(l, c, _)| (*l, *c) != (line, contact));
-                writes.lift.push((line, contact));
             }
             Effect::Trail(entry) => writes.trail.push(entry),
             Effect::PutEvent(row) => {

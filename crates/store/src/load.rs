@@ -289,7 +289,10 @@ async fn suppressions(tx: &Tx, state: &mut State) -> Result<(), Error> {
         .filter(suppression::Column::ContactId.is_in(contacts))
         .all(&tx.connection)
         .await?;
-    state.suppressed.extend(rows.into_iter().map(|row| (row.line_id.into(), row.contact_id.into())));
+    for row in rows {
+        let lane = (row.line_id.into(), row.contact_id.into());
+        state.suppressions.insert(lane, row.try_into()?);
+    }
     Ok(())
 }
 

@@ -253,6 +253,7 @@ impl Parties {
         let accounts = distinct(|message| message.account_id);
         let stopped = suppression::Entity::find()
             .filter(suppression::Column::ContactId.is_in(contacts.iter().copied()))
+            .filter(suppression::Column::Active.eq(true))
             .all(db)
             .await?;
         Ok(Self {

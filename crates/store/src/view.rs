@@ -204,9 +204,10 @@ impl Store {
             .order_by_asc(case_event::Column::Id)
             .all(connection)
             .await?;
-        let opted_out = suppression::Entity::find_by_id((row.line_id, row.contact_id)).one(connection).await?;
+        let opted_out =
+            suppression::Entity::find_by_id((row.line_id, row.contact_id)).one(connection).await?;
         Ok(Some(CaseView {
-            opted_out: opted_out.is_some(),
+            opted_out: opted_out.is_some_and(|row| row.active),
             contact: related(contact)?,
             line: self.line_of(row.line_id).await?,
             messages: messages.into_iter().map(message_view).collect::<Result<_, _>>()?,

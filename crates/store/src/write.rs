@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use casewire_domain::DedupeId;
 use casewire_domain::state::{EventRow, State, Writes};
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::entity::{case, case_event, conversation, event, message, outbox, reply_key, suppression};
@@ -86,23 +86,29 @@ async fn queue(tx: &Tx, writes: &Writes) -> Result<(), Error> {
 }
 
 async fn suppressions(tx: &Tx, writes: &Writes) -> Result<(), Error> {
-    for (line, contact) in &writes.lift {
-        suppression::Entity::delete_by_id((line.0, contact.0)).exec(&tx.connection).await?;
-    }
     let rows = writes
-        .suppress
+        .suppressions
         .iter()
-        .map(|(line, contact, source)| suppression::ActiveModel {
+        .map(|((line, contact), learnt)| suppression::ActiveModel {
             line_id: Set(line.0),
             contact_id: Set(contact.0),
-            source: Set(source.as_str().to_owned()),
-            created_at: Set(tx.at),
+            active: Set(learnt.active),
+            source: Set(learnt.source.as_str().to_owned()),
+            received_at: Set(learnt.received_at),
         })
         .collect();
-    let once = OnConflict::columns([suppression::Column::LineId, suppression::Column::ContactId])
-        .do_nothing()
+    // `Suppression::overrules` once more: what a callback teaches is not decided under the lane's lock.
+    let newer = "excluded.received_at > suppression.received_at \
+                 or (excluded.received_at = suppression.received_at and excluded.active)";
+    let changed = OnConflict::columns([suppression::Column::LineId, suppression::Column::ContactId])
+        .update_columns([
+            suppression::Column::Active,
+            suppression::Column::Source,
+            suppression::Column::ReceivedAt,
+        ])
+        .action_and_where(Expr::cust(newer))
         .to_owned();
-    insert_chunked::<suppression::Entity, _>(tx, rows, Some(once)).await
+    insert_chunked::<suppression::Entity, _>(tx, rows, Some(changed)).await
 }
 
 async fn replies(tx: &Tx, writes: &Writes) -> Result<(), Error> {

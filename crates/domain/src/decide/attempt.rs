@@ -12,8 +12,9 @@ use crate::case::{Trail, TrailEntry};
 use crate::id::MessageId;
 use crate::message::Message;
 use crate::outbox::{AttemptOutcome, OutboxState, Outgoing};
-use crate::state::{Effect, State, SuppressionSource};
+use crate::state::{Effect, State};
 use crate::status::{DeliveryStatus, Progress};
+use crate::suppression::Suppression;
 
 /// How long an uncertain text holds back the later ones of its conversation. A callback settles nearly all
 /// within seconds; a customer should not wait longer for the next text because of one that may never settle.
@@ -102,7 +103,7 @@ fn failed(
         json!({ "message": message.id, "attempt": row.attempt, "error_code": code, "status": status });
     effects.extend(entry(state, message, Trail::SendFailed, json!({ "because": because }), change));
     if code == Some(OPTED_OUT) {
-        effects.push(Effect::Suppress(message.line_id, message.contact_id, SuppressionSource::Provider));
+        effects.push(Effect::Suppress(message.line_id, message.contact_id, Suppression::refused(state.at)));
     }
     done(effects)
 }

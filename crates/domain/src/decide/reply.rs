@@ -20,7 +20,7 @@ pub(super) fn decide(rules: &Rules, state: &State, reply: &Reply, mint: Mint<'_>
     if let Some(decision) = repeated(state, reply, case) {
         return decision;
     }
-    if state.suppressed.contains(&(case.line_id, case.contact_id)) {
+    if state.suppressed(case.line_id, case.contact_id) {
         return refused(Refusal::OptedOut);
     }
     if state.contacts.get(&case.contact_id).is_none_or(|contact| contact.address.digits().is_none()) {

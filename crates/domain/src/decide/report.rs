@@ -9,8 +9,9 @@ use crate::command::EventFacts;
 use crate::inbound::StatusReport;
 use crate::line::Rules;
 use crate::message::Message;
-use crate::state::{Effect, EventOutcome, State, SuppressionSource};
+use crate::state::{Effect, EventOutcome, State};
 use crate::status::Progress;
+use crate::suppression::Suppression;
 
 /// The provider's error for a contact who has opted out. Source: Twilio error 21610.
 pub(super) const OPTED_OUT: u32 = 21610;
@@ -78,7 +79,11 @@ fn progressed(state: &State, facts: &EventFacts, report: &StatusReport, message:
         effects.push(Effect::Dequeue(message.id));
     }
     if report.error_code == Some(OPTED_OUT) {
-        effects.push(Effect::Suppress(message.line_id, message.contact_id, SuppressionSource::Provider));
+        effects.push(Effect::Suppress(
+            message.line_id,
+            message.contact_id,
+            Suppression::refused(facts.received_at),
+        ));
     }
     Decision { outcome: Outcome::Reported { duplicate_send: false }, effects }
 }

@@ -12,7 +12,8 @@ use crate::inbound::{InboundText, Keyword};
 use crate::line::{Line, Rules};
 use crate::message::{Because, Direction, Message, PassedOver, Rule, Why};
 use crate::reference::case_numbers;
-use crate::state::{Effect, EventOutcome, State, SuppressionSource};
+use crate::state::{Effect, EventOutcome, State};
+use crate::suppression::Suppression;
 
 mod acknowledge;
 
@@ -48,10 +49,17 @@ pub(super) fn decide(
         return set_aside(state, facts, "the sender's conversation was not loaded");
     };
     let arrival = Arrival { rules, state, line, facts, text, contact, conversation };
-    match arrival.keyword() {
+    let keyword = text.opt_out.or_else(|| Keyword::of(text.body.reveal()));
+    let said = keyword.and_then(|keyword| Suppression::said(keyword, facts.received_at));
+    let mut decision = match keyword {
+        // START means something only to somebody who had stopped.
+        Some(Keyword::Start) if !arrival.lifts(said) => arrival.place(mint),
         Some(keyword) => arrival.record(keyword, mint),
         None => arrival.place(mint),
-    }
+    };
+    // A START is remembered even so: a STOP from before it may still come.
+    decision.effects.extend(said.map(|said| Effect::Suppress(line.id, contact.id, said)));
+    decision
 }
 
 /// Where a text goes.
@@ -63,32 +71,26 @@ struct Placement {
 
 impl Arrival<'_> {
     fn suppressed(&self) -> bool {
-        self.state.suppressed.contains(&(self.line.id, self.contact.id))
+        self.state.suppressed(self.line.id, self.contact.id)
     }
 
-    /// The keyword this text is. START means something only to somebody who had stopped.
-    fn keyword(&self) -> Option<Keyword> {
-        let keyword = self.text.opt_out.or_else(|| Keyword::of(self.text.body.reveal()))?;
-        (keyword != Keyword::Start || self.suppressed()).then_some(keyword)
+    /// Whether what is said ends a suppression.
+    fn lifts(&self, said: Option<Suppression>) -> bool {
+        let known = self.state.suppressions.get(&(self.line.id, self.contact.id));
+        self.suppressed() && said.is_some_and(|said| said.overrules(known))
     }
 
     /// A keyword is kept and acted on, and opens no case: the provider answers it.
     fn record(&self, keyword: Keyword, mint: Mint<'_>) -> Decision {
-        let (rule, effect, reason) = match keyword {
-            Keyword::Stop => {
-                let effect = Effect::Suppress(self.line.id, self.contact.id, SuppressionSource::Keyword);
-                (Rule::Stop, Some(effect), "the contact opted out")
-            }
-            Keyword::Start => {
-                let effect = Effect::Lift(self.line.id, self.contact.id);
-                (Rule::Start, Some(effect), "the contact opted in again")
-            }
-            Keyword::Help => (Rule::Help, None, "the provider answers a request for help"),
+        let (rule, reason) = match keyword {
+            Keyword::Stop => (Rule::Stop, "the contact opted out"),
+            Keyword::Start => (Rule::Start, "the contact opted in again"),
+            Keyword::Help => (Rule::Help, "the provider answers a request for help"),
         };
         let message = self.message(None, Why::rule(rule), mint);
         let row = event_row(self.state, self.facts, EventOutcome::Handled, reason.to_owned());
-        let effects = effect.into_iter().chain([Effect::AddMessage(message), Effect::PutEvent(row)]);
-        Decision { outcome: Outcome::Recorded, effects: effects.collect() }
+        let effects = vec![Effect::AddMessage(message), Effect::PutEvent(row)];
+        Decision { outcome: Outcome::Recorded, effects }
     }
 
     fn message(&self, case_id: Option<CaseId>, why: Why, mint: Mint<'_>) -> Message {

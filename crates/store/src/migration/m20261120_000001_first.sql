@@ -118,8 +118,9 @@ create table line_rate (
 create table suppression (
     line_id {uuid} not null references line (id),
     contact_id {uuid} not null references contact (id),
+    active boolean not null,
     source text not null,
-    created_at {time} not null,
+    received_at {time} not null,
     primary key (line_id, contact_id)
 );
 

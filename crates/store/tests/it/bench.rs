@@ -1,5 +1,7 @@
 //! A store with one line, and short ways to say what happens to it.
 
+use std::time::Duration;
+
 use casewire_domain::case::CaseStatus;
 use casewire_domain::command::{Command, EventFacts, Reply};
 use casewire_domain::decide::Outcome;
@@ -11,7 +13,7 @@ use casewire_domain::{
     StatusReport, Text,
 };
 use casewire_store::view::CaseView;
-use casewire_store::{Config, LineSettings, NewLine, Store};
+use casewire_store::{Claim, Config, LineSettings, NewLine, Store};
 use chrono::Utc;
 use tempfile::TempDir;
 
@@ -100,6 +102,11 @@ impl Bench {
     pub(crate) async fn case(&self, number: CaseNumber) -> CaseView {
         self.store.case(number).await.unwrap().expect("the case exists")
     }
+}
+
+/// A claim of everything that is due.
+pub(crate) fn claim() -> Claim {
+    Claim { most: 100, lease: Duration::from_secs(60), paused: Vec::new() }
 }
 
 /// A fresh provider id.

@@ -10,16 +10,20 @@ on_both! {
     a_reopened_case_is_current_from_then_on
     a_stop_opens_no_case_and_no_reply_leaves
     a_start_of_somebody_who_never_stopped_is_an_ordinary_text
+    a_stop_handled_after_the_start_that_followed_it_holds_nothing_back
+    a_refusal_that_is_told_late_does_not_undo_a_start
     the_loop_guard_holds_the_fourth_reply_back
     a_case_named_on_another_line_moves_there
 }
 
 mod story {
+    use casewire_domain::DeliveryStatus;
     use casewire_domain::case::CaseStatus;
+    use casewire_domain::command::Command;
     use casewire_domain::decide::{Outcome, Refusal};
     use casewire_domain::message::{Because, Rule};
 
-    use crate::bench::{Bench, HEATHER, IAN, sid, text};
+    use crate::bench::{Bench, HEATHER, IAN, claim, report, sid, text};
 
     fn rule(outcome: Outcome) -> Rule {
         match outcome {
@@ -94,6 +98,41 @@ mod story {
 
     pub(super) async fn a_start_of_somebody_who_never_stopped_is_an_ordinary_text(bench: Bench) {
         assert_eq!(rule(bench.text(HEATHER, "Yes").await), Rule::OpenedFirst);
+    }
+
+    pub(super) async fn a_stop_handled_after_the_start_that_followed_it_holds_nothing_back(bench: Bench) {
+        let case = bench.placed(HEATHER, "my heater is broken").await;
+        let now = chrono::Utc::now();
+        let ago = |body: &str, seconds: i64| {
+            let mut command = text("main", HEATHER, body, &sid());
+            if let Command::Text(facts, _) = &mut command {
+                facts.received_at = now - chrono::TimeDelta::seconds(seconds);
+            }
+            command
+        };
+        assert_eq!(rule(bench.store.handle_one(ago("START", 10)).await.unwrap()), Rule::JoinedCurrent);
+        bench.store.handle_one(ago("STOP", 20)).await.unwrap();
+        assert!(!bench.case(case).await.opted_out);
+        let claimed = bench.store.claim(claim()).await.unwrap();
+        assert!(!claimed[0].suppressed);
+        bench.store.handle_one(ago("STOP", 5)).await.unwrap();
+        assert!(bench.case(case).await.opted_out);
+        bench.store.handle_one(ago("START", 4)).await.unwrap();
+        assert!(!bench.case(case).await.opted_out);
+        assert!(matches!(bench.reply(case, "hello", None).await, Outcome::Replied { .. }));
+    }
+
+    pub(super) async fn a_refusal_that_is_told_late_does_not_undo_a_start(bench: Bench) {
+        let case = bench.placed(HEATHER, "my heater is broken").await;
+        let claimed = bench.store.claim(claim()).await.unwrap();
+        let sid = sid();
+        let mut refused = report(&sid, DeliveryStatus::Failed, Some((claimed[0].message_id, 1)));
+        let Command::Status(facts, told) = &mut refused else { unreachable!() };
+        told.error_code = Some(21_610);
+        facts.received_at -= chrono::TimeDelta::hours(1);
+        bench.text(HEATHER, "START").await;
+        bench.store.handle_one(refused).await.unwrap();
+        assert!(!bench.case(case).await.opted_out);
     }
 
     pub(super) async fn the_loop_guard_holds_the_fourth_reply_back(bench: Bench) {

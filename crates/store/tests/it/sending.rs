@@ -24,11 +24,7 @@ mod story {
     use casewire_domain::{CaseNumber, DeliveryStatus, MessageId};
     use casewire_store::{Claim, Claimed};
 
-    use crate::bench::{Bench, HEATHER, IAN, sid};
-
-    fn claim() -> Claim {
-        Claim { most: 100, lease: Duration::from_secs(60), paused: Vec::new() }
-    }
+    use crate::bench::{Bench, HEATHER, IAN, claim, sid};
 
     /// A case whose acknowledgement is claimed.
     async fn sending(bench: &Bench) -> (CaseNumber, Claimed) {

@@ -80,7 +80,7 @@ fn a_help_is_only_kept() {
         assert_eq!(rule(&bench), Rule::Help);
     }
     assert!(bench.shelf.cases.is_empty() && bench.shelf.outbox.is_empty());
-    assert!(bench.shelf.suppressed.is_empty());
+    assert!(bench.shelf.suppressions.is_empty());
 }
 
 #[test]
@@ -98,4 +98,44 @@ fn the_providers_class_counts_more_than_the_words() {
     let (outcome, rule) = say("REPRENDRE", Keyword::Start);
     assert!(matches!(outcome, Outcome::Placed { .. }), "nobody had stopped");
     assert_eq!(rule, Rule::OpenedFirst);
+}
+
+/// A keyword as it was received so many seconds ago.
+fn received(bench: &mut Bench, body: &str, seconds_ago: i64) -> Outcome {
+    let mut draft = bench.draft(HEATHER, body);
+    draft.facts.received_at -= TimeDelta::seconds(seconds_ago);
+    bench.take(draft)
+}
+
+#[test]
+fn a_stop_handled_after_the_start_that_followed_it_holds_nothing_back() {
+    let mut bench = Bench::new();
+    let (case, _) = bench.placed(HEATHER, "my heater is broken");
+    assert!(matches!(received(&mut bench, "START", 10), Outcome::Placed { .. }));
+    assert_eq!(received(&mut bench, "STOP", 20), Outcome::Recorded);
+    assert!(matches!(bench.reply(case, "hello", None), Outcome::Replied { .. }));
+    assert_eq!(received(&mut bench, "STOP", 5), Outcome::Recorded);
+    assert_eq!(bench.reply(case, "hello", None), Outcome::Refused(Refusal::OptedOut));
+}
+
+#[test]
+fn a_start_handled_after_the_stop_that_followed_it_lifts_nothing() {
+    let mut bench = Bench::new();
+    let (case, _) = bench.placed(HEATHER, "my heater is broken");
+    assert_eq!(received(&mut bench, "STOP", 10), Outcome::Recorded);
+    let late = received(&mut bench, "YES", 20);
+    assert_eq!(late, Outcome::Placed { case, rule: Rule::JoinedCurrent }, "an ordinary text, then");
+    assert_eq!(bench.reply(case, "hello", None), Outcome::Refused(Refusal::OptedOut));
+}
+
+#[test]
+fn words_of_one_batch_count_by_their_time_too() {
+    let mut bench = Bench::new();
+    let (case, _) = bench.placed(HEATHER, "my heater is broken");
+    let mut stop = bench.draft(HEATHER, "STOP");
+    let mut start = bench.draft(HEATHER, "START");
+    stop.facts.received_at -= TimeDelta::seconds(2);
+    start.facts.received_at -= TimeDelta::seconds(1);
+    bench.batch(&[start.into(), stop.into()]);
+    assert!(matches!(bench.reply(case, "hello", None), Outcome::Replied { .. }));
 }

@@ -12,6 +12,7 @@ use crate::message::Message;
 use crate::outbox::Outgoing;
 use crate::plan::Keys;
 use crate::state::{EventRow, State};
+use crate::suppression::Suppression;
 use crate::{
     AccountId, Address, CaseId, CaseNumber, ContactId, ConversationId, DedupeId, LineId, MessageId,
     WorkspaceId,
@@ -24,7 +25,7 @@ pub(super) struct Shelf {
     pub(super) cases: BTreeMap<CaseId, Case>,
     pub(super) messages: BTreeMap<MessageId, Message>,
     pub(super) outbox: BTreeMap<MessageId, Outgoing>,
-    pub(super) suppressed: BTreeSet<(LineId, ContactId)>,
+    pub(super) suppressions: BTreeMap<(LineId, ContactId), Suppression>,
     pub(super) trail: Vec<TrailEntry>,
     pub(super) events: BTreeMap<DedupeId, EventRow>,
     replies: BTreeMap<(String, String), MessageId>,
@@ -54,8 +55,8 @@ impl Shelf {
     }
 
     fn load_history(&self, state: &mut State) {
-        let stopped = self.suppressed.iter().copied();
-        state.suppressed = stopped.filter(|(_, contact)| state.contacts.contains_key(contact)).collect();
+        let known = self.suppressions.iter().map(|(lane, known)| (*lane, *known));
+        state.suppressions = known.filter(|((_, contact), _)| state.contacts.contains_key(contact)).collect();
         let people: BTreeSet<_> = state.conversations.values().map(|lane| lane.contact_id).collect();
         let today = state.at - TimeDelta::days(1);
         for message in self.messages.values().filter(|m| m.automatic && m.processed_at > today) {
@@ -155,8 +156,10 @@ impl Shelf {
         self.check_unique();
         self.outbox.retain(|id, _| !writes.dequeued.contains(id));
         self.outbox.extend(writes.outgoing);
-        self.suppressed.retain(|lane| !writes.lift.contains(lane));
-        self.suppressed.extend(writes.suppress.into_iter().map(|(line, contact, _)| (line, contact)));
+        let learnt = writes.suppressions.into_iter();
+        self.suppressions.extend(
+            learnt.filter(|(lane, new)| new.overrules(self.suppressions.get(lane))).collect::<Vec<_>>(),
+        );
         self.trail.extend(writes.trail);
         for (id, row) in writes.events {
             let known = known_events.contains(&id);
