@@ -7,7 +7,7 @@ pub mod jetstream;
 mod shard;
 mod stream;
 
-pub use casewire_proto::Unreadable;
+pub use casewire_proto::{Unreadable, decode, encode};
 pub use delivery::{Delivery, NotSettled, Undecodable, ack_all};
 pub use directory::{BoardError, DirectoryBoard, LocalDirectory};
 pub use embedded::{EmbeddedConfig, EmbeddedStream};

@@ -1,1 +1,74 @@
-fn main() {}
+//! The casewire command: every role, and the commands beside them. It reads the configuration, builds what
+//! it says, and runs it; all that decides anything is in the libraries.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+#![expect(
+    unreachable_pub,
+    reason = "a program has no public items: `pub` says what a module offers the others"
+)]
+
+mod cli;
+mod commands;
+mod data_dir;
+mod installation;
+mod keys;
+mod logging;
+mod process;
+mod roles;
+mod table;
+mod up;
+mod wiring;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+// Many small buffers per webhook: this allocator is faster at them than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    casewire_runtime::crypto::install_provider();
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("casewire: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime cannot start")?;
+    let code = runtime.block_on(dispatch(cli));
+    // What is left are connections nobody waits for any more.
+    runtime.shutdown_background();
+    code
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let place = cli.place;
+    let done = |()| ExitCode::SUCCESS;
+    match cli.command {
+        Command::Up(args) => up::run(&place, args).await,
+        Command::Ingest(args) => roles::ingest(&place, args).await,
+        Command::Worker(args) => roles::worker(&place, args).await,
+        Command::Desk(args) => roles::desk(&place, args).await,
+        Command::Simulator(args) => commands::simulator::run(&place, args).await,
+        Command::Migrate => commands::migrate::run(&place).await.map(done),
+        Command::CheckConfig(args) => commands::check_config::run(&place, &args).map(done),
+        Command::Healthcheck(args) => commands::healthcheck::run(&place, &args).await.map(done),
+        Command::Line { command } => commands::line::run(&place, command).await.map(done),
+        Command::Account { command } => commands::account::run(&place, command).await.map(done),
+        Command::Case { command } => commands::case::run(&place, command).await.map(done),
+        Command::Token { command } => commands::token::run(&place, command).await.map(done),
+        Command::DeadLetter { command } => commands::dead_letter::run(&place, command).await.map(done),
+        Command::Signature(args) => commands::signature::run(&args),
+    }
+}

@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 use auth::{Authority, Guard};
 use live::Live;
 
-pub use api::BodyLimits;
+pub use api::{BodyLimits, CaseBody, CaseList};
 pub use live::Bounds;
 
 /// How the desk behaves.

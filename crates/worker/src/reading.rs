@@ -36,7 +36,7 @@ pub(crate) fn undecodable(bytes: &Undecodable, now: DateTime<Utc>) -> Command {
 
 /// The command an event's stored wire form asks for; `None` when it cannot be decoded.
 pub(crate) fn stored(raw: &[u8]) -> Option<Command> {
-    casewire_proto::decode(raw).ok().map(|event| command(&event))
+    casewire_bus::decode(raw).ok().map(|event| command(&event))
 }
 
 fn facts(event: &Event) -> EventFacts {
@@ -45,6 +45,6 @@ fn facts(event: &Event) -> EventFacts {
         kind: event.kind,
         line: event.line.clone(),
         received_at: event.received_at,
-        raw: casewire_proto::encode(event),
+        raw: casewire_bus::encode(event),
     }
 }

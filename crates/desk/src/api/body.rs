@@ -16,7 +16,7 @@ use crate::{segments, words};
 
 /// A page of cases.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct CaseList {
+pub struct CaseList {
     /// The cases, the one that changed last first.
     items: Vec<CaseItem>,
     /// Give it as `after` to get the next page; null on the last.
@@ -34,7 +34,7 @@ pub(crate) struct CaseItem {
 
 /// One case with everything in it.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct CaseBody {
+pub struct CaseBody {
     #[serde(flatten)]
     case: CaseHead,
     /// Whether the contact has opted out of texts on the line: replies are refused until they text START.

@@ -14,6 +14,7 @@ use actix_web::{HttpResponse, Resource};
 use crate::auth::Guard;
 use crate::problem::Problem;
 
+pub use body::{CaseBody, CaseList};
 pub use fields::BodyLimits;
 
 /// Mounts the API behind its guard. Only the description is for everybody: it holds nothing of this

@@ -1,0 +1,374 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use casewire_domain::directory::Method;
+use casewire_domain::{CaseNumber, DedupeId, Region};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Texts to a phone number become support cases; agents' replies become texts.
+#[derive(Parser)]
+#[command(name = "casewire", version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  casewire up                                     everything in one process, with a simulated Twilio
+  casewire line add --id main --number +15550100 \\
+    --account-sid AC… --auth-token-file token.txt  a line of your own
+  casewire case list                              what people texted
+
+Settings are read from casewire.toml and from CASEWIRE_<SECTION>__<KEY>; `casewire check-config` shows them.";
+
+/// Where casewire is.
+#[derive(Args, Clone, Debug)]
+pub struct Place {
+    /// Configuration file [default: casewire.toml in this folder, if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "CASEWIRE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of `casewire up`: database, stream and master key [default: ./casewire-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run everything in one process, on embedded defaults
+    #[command(after_help = "Example:\n  casewire up --data-dir /var/lib/casewire --listen 127.0.0.1:8080")]
+    Up(Listen),
+    /// Run the role that takes webhooks
+    #[command(after_help = "Example:\n  casewire ingest --config casewire.toml")]
+    Ingest(Listen),
+    /// Run the role that makes cases and sends replies
+    #[command(after_help = "Example:\n  casewire worker --config casewire.toml")]
+    Worker(Listen),
+    /// Run the role that serves the REST API
+    #[command(after_help = "Example:\n  casewire desk --config casewire.toml --listen 127.0.0.1:8081")]
+    Desk(Listen),
+    /// Bring database and streams up to this version
+    #[command(
+        after_help = "Example:\n  casewire migrate --config casewire.toml\n\n`casewire up` does this by itself."
+    )]
+    Migrate,
+    /// Run a stand-in for Twilio, or text as somebody's handset
+    #[command(
+        after_help = "Examples:\n  casewire simulator --listen 127.0.0.1:4010\n  casewire simulator text --from +12065550100 \"my heater is broken\""
+    )]
+    Simulator(SimulatorArgs),
+    /// Report every mistake in the configuration, and print what holds
+    #[command(after_help = "Example:\n  casewire check-config --config casewire.toml --role ingest")]
+    CheckConfig(CheckConfigArgs),
+    /// Ask the ops port whether the process on this machine is ready (exit 0) or not (exit 1)
+    #[command(after_help = "Example:\n  casewire healthcheck")]
+    Healthcheck(HealthcheckArgs),
+    /// Add, list and remove lines
+    Line {
+        #[command(subcommand)]
+        command: LineCommand,
+    },
+    /// Add and list accounts, and rotate their tokens
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+    /// Look at cases
+    Case {
+        #[command(subcommand)]
+        command: CaseCommand,
+    },
+    /// Make tokens for the REST API
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Look at events that could not be handled, and have them handled again
+    DeadLetter {
+        #[command(subcommand)]
+        command: DeadLetterCommand,
+    },
+    /// Check a webhook's signature, and say why it does not match
+    #[command(after_help = SIGNATURE_HELP)]
+    Signature(SignatureArgs),
+}
+
+const SIGNATURE_HELP: &str = "\
+The body is read from standard input, as it is.
+Exit status: 0 valid, 1 not valid (with the reasons that can be told), 2 wrong usage.
+
+Example:
+  casewire signature --url https://sms.example.org/inbound/main \\
+    --auth-token \"$TOKEN\" --signature \"$X_TWILIO_SIGNATURE\" < body.txt";
+
+/// Where to listen; over the configuration.
+#[derive(Args, Clone, Debug)]
+pub struct Listen {
+    /// Address of webhooks, page and API [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Address of health and metrics [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS")]
+    pub ops_listen: Option<SocketAddr>,
+}
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct SimulatorArgs {
+    #[command(flatten)]
+    pub listen: Listen,
+    #[command(subcommand)]
+    pub command: Option<SimulatorCommand>,
+}
+
+#[derive(Subcommand)]
+pub enum SimulatorCommand {
+    /// Text a line from a handset: a signed webhook, as Twilio sends it
+    #[command(after_help = "Example:\n  casewire simulator text --from +12065550100 \"my heater is broken\"")]
+    Text(TextArgs),
+}
+
+#[derive(Args)]
+pub struct TextArgs {
+    /// The handset's number
+    #[arg(long, value_name = "NUMBER", default_value = "+12065550100")]
+    pub from: String,
+    /// The line to text, by its id [default: the only one, or the demo's]
+    #[arg(long, value_name = "ID")]
+    pub line: Option<String>,
+    /// Where the simulator is [default: the running `up`, or twilio.api_base_url]
+    #[arg(long, value_name = "URL")]
+    pub simulator: Option<String>,
+    /// What to write
+    pub body: String,
+}
+
+#[derive(Args)]
+pub struct CheckConfigArgs {
+    /// Also check that everything is set that this role needs
+    #[arg(long)]
+    pub role: Option<RoleName>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum RoleName {
+    Up,
+    Ingest,
+    Worker,
+    Desk,
+    Migrate,
+}
+
+#[derive(Args)]
+pub struct HealthcheckArgs {
+    /// Ask whether the process is alive, rather than ready
+    #[arg(long)]
+    pub live: bool,
+}
+
+#[derive(Subcommand)]
+pub enum LineCommand {
+    /// Add a line, and its account where that is new
+    #[command(
+        after_help = "Example:\n  casewire line add --id main --number +15550100 --account-sid AC… --auth-token-file token.txt"
+    )]
+    Add(Box<LineAdd>),
+    /// List lines
+    #[command(after_help = "Example:\n  casewire line list")]
+    List(AsJson),
+    /// Remove a line; its cases stay
+    #[command(after_help = "Example:\n  casewire line remove main")]
+    Remove {
+        /// The line's id
+        id: String,
+    },
+}
+
+#[derive(Args)]
+pub struct LineAdd {
+    /// The part of its webhook URL that names it [default: random, which nobody guesses]
+    #[arg(long)]
+    pub id: Option<String>,
+    /// The number customers text, or a Messaging Service (MG…)
+    #[arg(long)]
+    pub number: String,
+    /// The Twilio account that owns it
+    #[arg(long, value_name = "AC…")]
+    pub account_sid: String,
+    /// File with the account's auth token, `-` for standard input; needed where the account is new
+    #[arg(long, value_name = "FILE")]
+    pub auth_token_file: Option<PathBuf>,
+    /// Region by which numbers without a country code are read
+    #[arg(long, default_value = "US", value_name = "CC")]
+    pub region: Region,
+    /// Methods its webhook takes
+    #[arg(long, default_value = "post", value_parser = method, value_name = "post|get|any")]
+    pub method: Method,
+    /// Automatic reply when a text opens a case; empty for none
+    #[arg(long, value_name = "TEMPLATE", default_value = casewire_domain::line::DEFAULT_ON_OPEN)]
+    pub on_open: String,
+    /// Automatic reply when a text reopens a case; empty for none
+    #[arg(long, value_name = "TEMPLATE", default_value = casewire_domain::line::DEFAULT_ON_REOPEN)]
+    pub on_reopen: String,
+    /// Automatic reply when a text joins an open case; empty for none
+    #[arg(long, value_name = "TEMPLATE", default_value = "")]
+    pub on_update: String,
+    /// Texts a second it may send [default: sender.rate_per_line]
+    #[arg(long, value_name = "N")]
+    pub rate: Option<u32>,
+}
+
+fn method(name: &str) -> Result<Method, String> {
+    Method::parse(name).ok_or_else(|| "one of post, get, any".to_owned())
+}
+
+/// Output for machines.
+#[derive(Args)]
+pub struct AsJson {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub enum AccountCommand {
+    /// Add an account
+    #[command(after_help = "Example:\n  casewire account add --account-sid AC… --auth-token-file token.txt")]
+    Add(AccountAdd),
+    /// List accounts
+    #[command(after_help = "Example:\n  casewire account list")]
+    List(AsJson),
+    /// Give an account its new token; the old one stays valid until --drop-old
+    #[command(
+        after_help = "Example:\n  casewire account rotate-token AC… --auth-token-file new.txt\n  casewire account rotate-token AC… --drop-old"
+    )]
+    RotateToken(RotateToken),
+}
+
+#[derive(Args)]
+pub struct AccountAdd {
+    /// The account's id at Twilio
+    #[arg(long, value_name = "AC…")]
+    pub account_sid: String,
+    /// File with its auth token, `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub auth_token_file: PathBuf,
+    /// Id of a shared key that signs its webhooks (Twilio's SharedKey signing)
+    #[arg(long, value_name = "ID", requires = "shared_key_file")]
+    pub shared_key_id: Option<String>,
+    /// File with that key's secret; it signs with HMAC-SHA256
+    #[arg(long, value_name = "FILE", requires = "shared_key_id")]
+    pub shared_key_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct RotateToken {
+    /// The account's id at Twilio
+    pub account_sid: String,
+    /// File with the new token, `-` for standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "drop_old")]
+    pub auth_token_file: Option<PathBuf>,
+    /// Forget every token but the newest
+    #[arg(long)]
+    pub drop_old: bool,
+}
+
+#[derive(Subcommand)]
+pub enum CaseCommand {
+    /// List cases, the one that changed last first
+    #[command(after_help = "Example:\n  casewire case list --status open")]
+    List(CaseList),
+    /// Show one case with its texts
+    #[command(after_help = "Example:\n  casewire case show 00001001 --json")]
+    Show {
+        /// Its number
+        number: CaseNumber,
+        #[command(flatten)]
+        output: AsJson,
+    },
+}
+
+#[derive(Args)]
+pub struct CaseList {
+    /// Only open, pending or closed ones
+    #[arg(long, value_parser = status)]
+    pub status: Option<casewire_domain::case::CaseStatus>,
+    /// Only of this contact's number
+    #[arg(long, value_name = "NUMBER")]
+    pub contact: Option<String>,
+    /// Only of this line
+    #[arg(long, value_name = "ID")]
+    pub line: Option<String>,
+    /// Most cases to list
+    #[arg(long, default_value_t = 50)]
+    pub limit: u64,
+    #[command(flatten)]
+    pub output: AsJson,
+}
+
+fn status(name: &str) -> Result<casewire_domain::case::CaseStatus, String> {
+    casewire_domain::case::CaseStatus::parse(name).ok_or_else(|| "one of open, pending, closed".to_owned())
+}
+
+#[derive(Subcommand)]
+pub enum TokenCommand {
+    /// Make a token, and print it alone on its line; it is never shown again
+    #[command(after_help = "Example:\n  TOKEN=$(casewire token create --name reports)")]
+    Create {
+        /// What it is for; replies made with it bear this name
+        #[arg(long)]
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum DeadLetterCommand {
+    /// List dead letters, newest first
+    #[command(after_help = "Example:\n  casewire dead-letter list")]
+    List(AsJson),
+    /// Show one with its request, as it came
+    #[command(after_help = "Example:\n  casewire dead-letter show h:2c26…")]
+    Show {
+        #[arg(value_parser = dedupe_id)]
+        id: DedupeId,
+    },
+    /// Have a worker handle one again
+    #[command(after_help = "Example:\n  casewire dead-letter replay h:2c26…")]
+    Replay {
+        #[arg(value_parser = dedupe_id)]
+        id: DedupeId,
+    },
+}
+
+fn dedupe_id(text: &str) -> Result<DedupeId, String> {
+    DedupeId::new(text).ok_or_else(|| "not an event's id".to_owned())
+}
+
+#[derive(Args)]
+pub struct SignatureArgs {
+    /// The URL as Twilio was told it
+    #[arg(long)]
+    pub url: String,
+    /// An auth token, or a shared key's secret with --signature-settings; may be repeated
+    #[arg(long, required = true)]
+    pub auth_token: Vec<String>,
+    /// The request's X-Twilio-Signature
+    #[arg(long, required_unless_present = "sign")]
+    pub signature: Option<String>,
+    /// Print the signature instead of checking one
+    #[arg(long, conflicts_with = "signature")]
+    pub sign: bool,
+    /// The request's method
+    #[arg(long, default_value = "POST")]
+    pub method: String,
+    /// The request's Content-Type
+    #[arg(long, default_value = "application/x-www-form-urlencoded")]
+    pub content_type: String,
+    /// The request's X-Twilio-Webhooks-Signature-Settings
+    #[arg(long, value_name = "HEADER")]
+    pub signature_settings: Option<String>,
+}

@@ -1,0 +1,42 @@
+//! The commands beside the roles.
+
+pub mod account;
+pub mod case;
+pub mod check_config;
+pub mod dead_letter;
+pub mod healthcheck;
+pub mod line;
+pub mod migrate;
+pub mod signature;
+pub mod simulator;
+pub mod token;
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use secrecy::SecretString;
+
+/// A secret from a file, `-` being standard input, without the white space around it.
+fn secret(file: &Path) -> anyhow::Result<SecretString> {
+    let text = if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+        text
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?
+    };
+    if text.trim().is_empty() {
+        bail!("{} holds no secret", file.display());
+    }
+    Ok(SecretString::from(text.trim()))
+}
+
+/// An account's id, in the form Twilio gives it.
+fn account_sid(text: &str) -> anyhow::Result<&str> {
+    let hex = text.strip_prefix("AC").unwrap_or_default();
+    if hex.len() != 32 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        bail!("an account's id is AC and 32 hex digits, as Twilio's console shows it");
+    }
+    Ok(text)
+}

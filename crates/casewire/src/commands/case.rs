@@ -1,0 +1,90 @@
+//! `casewire case`: what people texted, in the terminal. The JSON is the API's.
+
+use anyhow::Context;
+use casewire_desk::{CaseBody, CaseList as CaseListBody};
+use casewire_domain::message::Direction;
+use casewire_domain::{Address, CaseNumber, Region};
+use casewire_store::view::{CaseFilter, CaseSummary, MessageView};
+
+use crate::cli::{CaseCommand, CaseList, Place};
+use crate::installation::Installation;
+use crate::table;
+
+pub async fn run(place: &Place, command: CaseCommand) -> anyhow::Result<()> {
+    let here = Installation::open(place).await?;
+    match command {
+        CaseCommand::List(args) => list(&here, args).await,
+        CaseCommand::Show { number, output } => show(&here, number, output.json).await,
+    }
+}
+
+async fn list(here: &Installation, args: CaseList) -> anyhow::Result<()> {
+    let contact = args.contact.map(|contact| {
+        let address = Address::parse(&contact, Region::US);
+        address.map_or(contact, |address| address.reveal().to_owned())
+    });
+    let filter = CaseFilter { status: args.status, contact, line: args.line };
+    let page = here.store.list_cases(&filter, args.limit, None).await?;
+    if args.output.json {
+        println!("{}", serde_json::to_string_pretty(&CaseListBody::from(page))?);
+        return Ok(());
+    }
+    let more = page.next.is_some();
+    table::print(
+        ["CASE", "STATUS", "CONTACT", "LINE", "LAST TEXT", "CHANGED"],
+        page.items.iter().map(row),
+        "no cases: nobody has texted yet",
+    );
+    if more {
+        println!("there are more: --limit shows them");
+    }
+    Ok(())
+}
+
+fn row(item: &CaseSummary) -> [String; 6] {
+    let last = item.last_message.as_ref().map(|message| table::one_line(message.body.reveal(), 40));
+    [
+        item.case.number.to_string(),
+        item.case.status.as_str().to_owned(),
+        item.contact.address.reveal().to_owned(),
+        item.line.clone(),
+        last.unwrap_or_default(),
+        item.case.updated_at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
+    ]
+}
+
+async fn show(here: &Installation, number: CaseNumber, as_json: bool) -> anyhow::Result<()> {
+    let view = here.store.case(number).await?.with_context(|| format!("there is no case {number}"))?;
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(&CaseBody::from(view))?);
+        return Ok(());
+    }
+    println!(
+        "Case {number}, {}: {}, {} on line {}\n",
+        view.case.status.as_str(),
+        view.contact.name.reveal(),
+        view.contact.address.reveal(),
+        view.line
+    );
+    for message in &view.messages {
+        println!("{}", line(message));
+    }
+    Ok(())
+}
+
+fn line(view: &MessageView) -> String {
+    let message = &view.message;
+    let at = message.received_at.format("%Y-%m-%d %H:%M:%SZ");
+    let body = message.body.reveal();
+    match message.direction {
+        Direction::Inbound => format!("{at}  ← {body}"),
+        Direction::Outbound => {
+            let status = match view.outbox {
+                Some(casewire_domain::outbox::OutboxState::Uncertain) => "uncertain: held for a person",
+                _ => message.progress.status().as_str(),
+            };
+            let who = if message.automatic { "automatic" } else { "reply" };
+            format!("{at}  → {body}   [{who}, {status}]")
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `casewire line`: lines, and the webhook URLs to enter at the provider.
+
+use anyhow::{Context, bail};
+use casewire_domain::line::Guard;
+use casewire_domain::template::Template;
+use casewire_domain::{Address, Region};
+use casewire_store::{LineRow, LineSettings, NewLine};
+use casewire_twilio::webhook::message_url;
+use serde_json::json;
+
+use super::{account, account_sid};
+use crate::cli::{LineAdd, LineCommand, Place};
+use crate::installation::Installation;
+use crate::table;
+use crate::up::random_id;
+
+pub async fn run(place: &Place, command: LineCommand) -> anyhow::Result<()> {
+    let here = Installation::open(place).await?;
+    match command {
+        LineCommand::Add(args) => add(&here, *args).await,
+        LineCommand::List(output) => list(&here, output.json).await,
+        LineCommand::Remove { id } => {
+            let gone = here.store.remove_line(id.clone()).await?;
+            let kept = if gone { "" } else { "; its cases stay readable" };
+            println!("line {id} is removed{kept}. Its webhook now answers as an unknown line's does.");
+            Ok(())
+        }
+    }
+}
+
+async fn add(here: &Installation, args: LineAdd) -> anyhow::Result<()> {
+    account_sid(&args.account_sid)?;
+    let public_url = here.public_url()?;
+    let settings = settings(here, &args)?;
+    ensure_account(here, &args).await?;
+    let id = settings.webhook_id.clone();
+    let same = here.store.lines().await?.into_iter().any(|line| is_same(&line, &settings, &args.account_sid));
+    if same {
+        println!("line {id} exists already, with these settings.");
+    } else {
+        here.store.add_line(NewLine { settings, account_sid: args.account_sid.clone() }).await?;
+        println!("line {id} is added.");
+    }
+    println!("webhook: {}", message_url(&public_url, &id));
+    if here.running().is_some_and(|running| running.simulator.is_some()) {
+        println!(
+            "This `up` has a simulated Twilio: what is sent from this line goes to the simulator, not to a phone."
+        );
+    } else {
+        println!("Enter it at Twilio for \"A message comes in\" (HTTP POST), fragment included.");
+    }
+    Ok(())
+}
+
+fn is_same(line: &LineRow, settings: &LineSettings, account_sid: &str) -> bool {
+    line.active
+        && line.settings.webhook_id == settings.webhook_id
+        && line.settings.address == settings.address
+        && line.account_sid == account_sid
+}
+
+fn settings(here: &Installation, args: &LineAdd) -> anyhow::Result<LineSettings> {
+    let webhook_id = args.id.clone().map_or_else(random_id, Ok)?;
+    let usable = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if webhook_id.is_empty() || webhook_id.len() > 64 || !webhook_id.chars().all(usable) {
+        bail!("a line's id is 1 to 64 letters, digits, dashes and underscores: it stands in a URL");
+    }
+    for (name, template) in
+        [("--on-open", &args.on_open), ("--on-reopen", &args.on_reopen), ("--on-update", &args.on_update)]
+    {
+        Template::parse(template).with_context(|| name.to_owned())?;
+    }
+    let guard = &here.config.guard;
+    Ok(LineSettings {
+        webhook_id,
+        address: number(&args.number, args.region)?,
+        region: args.region,
+        method: args.method,
+        on_open: args.on_open.clone(),
+        on_reopen: args.on_reopen.clone(),
+        on_update: args.on_update.clone(),
+        guard: Guard {
+            per_ten_minutes: guard.replies_per_ten_minutes.get(),
+            per_day: guard.replies_per_day.get(),
+        },
+        per_second: args.rate.unwrap_or(here.config.sender.rate_per_line.get()).max(1),
+    })
+}
+
+fn number(text: &str, region: Region) -> anyhow::Result<Address> {
+    let address = Address::parse(text, region)?;
+    let service = address.reveal().starts_with("MG");
+    if address.digits().is_none() && !service {
+        bail!("--number is a phone number (+15550100), a short code, or a Messaging Service (MG…)");
+    }
+    Ok(address)
+}
+
+/// The line's account: known, or made with the token that must then be given.
+async fn ensure_account(here: &Installation, args: &LineAdd) -> anyhow::Result<()> {
+    let known = here.store.has_account(&args.account_sid).await?;
+    match &args.auth_token_file {
+        None if known => Ok(()),
+        None => bail!("account {} is new: give its auth token with --auth-token-file", args.account_sid),
+        Some(file) => account::ensure_token(here, &args.account_sid, super::secret(file)?).await,
+    }
+}
+
+async fn list(here: &Installation, as_json: bool) -> anyhow::Result<()> {
+    let lines = here.store.lines().await?;
+    let url = here.public_url().ok();
+    let webhook = |line: &LineRow| {
+        let url = url.as_ref().filter(|_| line.active);
+        url.map_or_else(|| "-".to_owned(), |url| message_url(url, &line.settings.webhook_id))
+    };
+    if as_json {
+        let items: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                json!({
+                    "id": line.settings.webhook_id, "number": line.settings.address, "account_sid": line.account_sid,
+                    "active": line.active, "method": line.settings.method, "region": line.settings.region,
+                    "rate": line.settings.per_second, "webhook_url": webhook(line),
+                })
+            })
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&items)?);
+        return Ok(());
+    }
+    let rows = lines.iter().map(|line| {
+        let state = if line.active { "active" } else { "removed" };
+        [
+            line.settings.webhook_id.clone(),
+            line.settings.address.reveal().to_owned(),
+            line.account_sid.clone(),
+            state.to_owned(),
+            webhook(line),
+        ]
+    });
+    table::print(
+        ["ID", "NUMBER", "ACCOUNT", "STATE", "WEBHOOK"],
+        rows,
+        "no lines yet: casewire line add --help",
+    );
+    Ok(())
+}

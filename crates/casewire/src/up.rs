@@ -1,0 +1,126 @@
+//! `casewire up`: every role in one process, on embedded defaults, with a simulated Twilio where no account
+//! is given.
+
+mod banner;
+mod line;
+mod serving;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use casewire_domain::seal::MasterKey;
+use casewire_runtime::config::{Config, HttpUrl, Role};
+use casewire_runtime::telemetry::Output;
+use casewire_store::{Store, TokenKind};
+use chrono::{TimeDelta, Utc};
+use secrecy::ExposeSecret;
+
+use crate::cli::{Listen, Place};
+use crate::data_dir::{DataDir, Running};
+use crate::process::Process;
+use crate::wiring::{self, Bus};
+use crate::{installation, keys};
+
+use line::ServedLine;
+pub use line::random_id;
+
+/// How long the link to the page may wait to be opened: a person reads the terminal within the day.
+const LINK_LIFE: TimeDelta = TimeDelta::hours(24);
+/// How often live pages look for news: what a person feels as at once.
+const LIVE_POLL: Duration = Duration::from_millis(150);
+
+/// Runs until it is told to stop.
+pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
+    let config = installation::config(place, Some(&listen))?;
+    config.require(Role::Up)?;
+    let data = DataDir::new(&config.data.dir);
+    data.create()?;
+    let held = data.hold()?;
+    let listener = wiring::listen(config.server.listen)?;
+    let address = listener.local_addr().context("the listening address is unknown")?;
+    let process = Process::start(config, "up", Output::Stderr)?;
+
+    let parts = open(&process.config, &data, address).await?;
+    let bus = Bus::for_up(&process.config.stream, &data).await?;
+    serving::start(&process, &parts, &bus, listener)?;
+    let link = one_time_link(&parts.store).await?;
+    banner::print(&banner::Facts {
+        address,
+        ops: process.ops_address,
+        line: &parts.line,
+        link: &link,
+        data: data.path(),
+        simulated: parts.simulated,
+    });
+    let store = parts.store.clone();
+    process
+        .serve(async move {
+            bus.close().await;
+            store.close().await;
+            drop(held);
+        })
+        .await
+}
+
+/// What `up` is made of.
+pub struct Parts {
+    pub store: Store,
+    pub master_key: MasterKey,
+    pub public_url: HttpUrl,
+    /// Where the provider's API is.
+    pub api_base_url: String,
+    /// The line the page is about.
+    pub line: ServedLine,
+    /// Whether the provider is simulated.
+    pub simulated: bool,
+}
+
+async fn open(config: &Config, data: &DataDir, address: SocketAddr) -> anyhow::Result<Parts> {
+    let store = Store::open(&wiring::database(config, Some(data))).await?;
+    store.migrate().await.context("the database cannot be brought up to date")?;
+    let key = match &config.keys.master_key {
+        Some(key) => key.expose_secret().to_owned(),
+        None => data.master_key()?,
+    };
+    let master_key = keys::parse(&key)?;
+    keys::check(&store, &master_key).await?;
+
+    let simulated = config.twilio.account_sid.is_none();
+    let origin = format!("http://{}", reachable(address));
+    let public_url = match &config.server.public_url {
+        Some(url) => url.clone(),
+        None => HttpUrl::parse(&origin).context("the listening address makes no URL")?,
+    };
+    let api_base_url = if simulated {
+        format!("{origin}/simulator/twilio")
+    } else {
+        config.twilio.api_base_url.as_str().to_owned()
+    };
+    let line = line::ensure(config, &store, &master_key, public_url.as_str()).await?;
+    data.record(&Running {
+        public_url: public_url.as_str().to_owned(),
+        simulator: simulated.then(|| origin.clone()),
+    })?;
+    Ok(Parts { store, master_key, public_url, api_base_url, line, simulated })
+}
+
+/// The address by which this machine reaches a listener: a wildcard is reached by loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut reachable = address;
+    if address.ip().is_unspecified() {
+        reachable.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    reachable
+}
+
+async fn one_time_link(store: &Store) -> anyhow::Result<String> {
+    let secret = casewire_desk::token::bare()?;
+    let expires = Utc::now() + LINK_LIFE;
+    store.add_token(TokenKind::Link, "demo".into(), secret.expose_secret(), Some(expires)).await?;
+    Ok(secret.expose_secret().to_owned())
+}

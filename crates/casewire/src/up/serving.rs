@@ -1,0 +1,107 @@
+//! The one server of `up`, and the tasks behind it.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::{self, ServiceConfig};
+use casewire_desk::{Bounds, Demo, DemoLine};
+use casewire_ingest::Ingest;
+use casewire_runtime::http;
+use casewire_simulator::{Account, AccountSid, Config, Line, Simulator};
+use casewire_worker::Deps;
+use tokio::sync::Notify;
+
+use super::{LIVE_POLL, Parts};
+use crate::process::Process;
+use crate::wiring::{self, Bus};
+
+/// Starts every role, and the simulator where there is no account.
+pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener) -> anyhow::Result<()> {
+    let simulator = parts.simulated.then(|| simulator(parts)).transpose()?;
+    let worker = worker(process, parts, bus)?;
+    let ingest = ingest(process, parts, bus);
+    let desk = desk(process, parts, worker.queued());
+    worker.start(&process.shutdown);
+    let routes = {
+        let (webhooks, pages, guard) = (ingest.routes(), desk.routes(), desk.guard());
+        let simulator = simulator.clone();
+        move |service: &mut ServiceConfig| {
+            service.configure(&webhooks).configure(&pages).route("/", web::get().to(front_door));
+            if let Some(simulator) = &simulator {
+                let rest = web::scope("/simulator/twilio").configure(simulator.rest_routes());
+                let control =
+                    web::scope("/simulator").wrap(guard.clone()).configure(simulator.control_routes());
+                service.service(rest).service(control);
+            }
+        }
+    };
+    let server = http::server(listener, &process.config.server, routes)?;
+    process.shutdown.spawn_critical("server", http::serve(server, process.shutdown.clone()));
+    if let Some(simulator) = simulator {
+        let stop = process.shutdown.token();
+        process.shutdown.spawn(async move { simulator.run(stop).await });
+    }
+    Ok(())
+}
+
+/// Who opens the address itself is looking for the page.
+async fn front_door() -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, "/demo")).finish()
+}
+
+fn worker(process: &Process, parts: &Parts, bus: &Bus) -> anyhow::Result<casewire_worker::Worker> {
+    let config = &process.config;
+    let deps = Deps {
+        store: parts.store.clone(),
+        stream: bus.stream.clone(),
+        board: bus.board.clone(),
+        master_key: parts.master_key.clone(),
+        provider: wiring::provider(&config.sender, &parts.api_base_url)?,
+        public_url: parts.public_url.as_str().to_owned(),
+        health: process.health.clone(),
+        metrics: process.metrics.clone(),
+    };
+    Ok(casewire_worker::build(config.worker.clone(), config.sender.clone(), deps))
+}
+
+fn ingest(process: &Process, parts: &Parts, bus: &Bus) -> Ingest {
+    let ingest = casewire_ingest::Parts {
+        stream: bus.stream.clone(),
+        directory: bus.board.watch(),
+        master_key: parts.master_key.clone(),
+        public_url: parts.public_url.clone(),
+        metrics: process.metrics.clone(),
+        health: process.health.clone(),
+    };
+    casewire_ingest::build(process.config.ingest.clone(), ingest)
+}
+
+fn desk(process: &Process, parts: &Parts, queued: Arc<Notify>) -> casewire_desk::Desk {
+    let line = DemoLine { number: parts.line.number.clone(), webhook_url: parts.line.webhook_url.clone() };
+    let config = casewire_desk::Config {
+        public_url: Some(parts.public_url.clone()),
+        live: Bounds { poll: LIVE_POLL, ..Bounds::default() },
+        demo: Some(Demo { handset: parts.simulated, line }),
+        ..casewire_desk::Config::default()
+    };
+    let deps = casewire_desk::Deps {
+        store: parts.store.clone(),
+        shutdown: process.shutdown.clone(),
+        queued: Some(queued),
+    };
+    casewire_desk::build(config, deps)
+}
+
+fn simulator(parts: &Parts) -> anyhow::Result<Simulator> {
+    let line = &parts.line;
+    let sid: AccountSid = line.account_sid.parse()?;
+    let account = Account { auth_token: line.auth_token.clone(), secondary_token: None, strict: false };
+    let config = Config {
+        accounts: vec![(sid.clone(), account)],
+        lines: vec![Line::new(line.number.clone(), sid, line.webhook_url.clone())],
+        ..Config::default()
+    };
+    Ok(Simulator::new(config)?)
+}

@@ -1,0 +1,146 @@
+//! From settings to the parts they describe.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use casewire_bus::jetstream::Credentials;
+use casewire_bus::{
+    DirectoryBoard, EmbeddedConfig, EmbeddedStream, JetStream, JetStreamConfig, LocalDirectory, Stream,
+};
+use casewire_runtime::config::{self, Config};
+use casewire_store::Config as Database;
+use casewire_twilio::rest;
+use secrecy::ExposeSecret;
+
+use crate::data_dir::DataDir;
+
+/// The database, as it is configured or as it lies in the folder of `up`.
+pub fn database(config: &Config, data: Option<&DataDir>) -> Database {
+    let settings = &config.database;
+    let mut database = match (&settings.url, data) {
+        (Some(url), _) => Database::new(url.expose_secret()),
+        (None, Some(data)) => Database::sqlite(&data.database()),
+        (None, None) => Database::sqlite(&DataDir::new(&config.data.dir).database()),
+    };
+    database.max_connections = settings.max_connections.get();
+    database.acquire_timeout = settings.acquire_timeout;
+    database.statement_timeout = settings.statement_timeout;
+    database
+}
+
+/// A stream with its board, and what must be done at the end.
+pub struct Bus {
+    pub stream: Arc<dyn Stream>,
+    pub board: Arc<dyn DirectoryBoard>,
+    closing: Closing,
+}
+
+enum Closing {
+    JetStream(Arc<JetStream>),
+    Embedded(Arc<EmbeddedStream>),
+}
+
+/// How long acknowledgements may take to leave at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+impl Bus {
+    /// The stream on NATS where one is configured. It connects in the background, for ever.
+    pub async fn jetstream(settings: &config::Stream) -> anyhow::Result<Self> {
+        let url = settings.nats_url.as_ref().context("`stream.nats_url` is not set")?;
+        let stream = JetStream::connect(jetstream_config(settings, url.as_str())).await?;
+        let stream = Arc::new(stream);
+        Ok(Self { board: stream.clone(), stream: stream.clone(), closing: Closing::JetStream(stream) })
+    }
+
+    /// The stream in the folder of `up`.
+    pub async fn embedded(settings: &config::Stream, data: &DataDir) -> anyhow::Result<Self> {
+        let config = EmbeddedConfig {
+            duplicate_window: settings.duplicate_window,
+            max_bytes: settings.max_bytes.bytes(),
+            max_message_bytes: usize::try_from(settings.max_message.bytes()).unwrap_or(usize::MAX),
+            ack_wait: settings.ack_wait,
+            publish_timeout: settings.publish_timeout,
+            ..EmbeddedConfig::default()
+        };
+        let stream = Arc::new(EmbeddedStream::open(&data.stream(), config).await?);
+        let board = Arc::new(LocalDirectory::default());
+        Ok(Self { board, stream: stream.clone(), closing: Closing::Embedded(stream) })
+    }
+
+    /// The stream on NATS where one is configured, else in the folder of `up`.
+    pub async fn for_up(settings: &config::Stream, data: &DataDir) -> anyhow::Result<Self> {
+        if settings.nats_url.is_some() {
+            Self::jetstream(settings).await
+        } else {
+            Self::embedded(settings, data).await
+        }
+    }
+
+    /// Sends or writes what is still under way.
+    pub async fn close(&self) {
+        match &self.closing {
+            Closing::JetStream(stream) => stream.flush(FLUSH).await,
+            Closing::Embedded(stream) => stream.close().await,
+        }
+    }
+}
+
+fn jetstream_config(settings: &config::Stream, url: &str) -> JetStreamConfig {
+    let credentials = match (&settings.user, &settings.password, &settings.credentials_file) {
+        (Some(user), Some(password), _) => {
+            Credentials::Password { user: user.clone(), password: password.clone() }
+        }
+        (_, _, Some(file)) => Credentials::File(file.clone()),
+        _ => Credentials::None,
+    };
+    JetStreamConfig {
+        url: url.to_owned(),
+        credentials,
+        ca_file: settings.ca_file.clone(),
+        shards: settings.shards.get().into(),
+        duplicate_window: settings.duplicate_window,
+        max_bytes: settings.max_bytes.bytes(),
+        max_age: settings.max_age,
+        max_message_bytes: u32::try_from(settings.max_message.bytes()).unwrap_or(u32::MAX),
+        replicas: settings.replicas.get().into(),
+        ack_wait: settings.ack_wait,
+        max_ack_pending: settings.max_ack_pending.get(),
+        directory_interval: settings.directory_interval,
+        publish_timeout: settings.publish_timeout,
+        connect_timeout: settings.connect_timeout,
+        ..JetStreamConfig::default()
+    }
+}
+
+/// The provider's API.
+pub fn provider(settings: &config::Sender, base_url: &str) -> anyhow::Result<rest::Client> {
+    let config = rest::Config {
+        base_url: base_url.to_owned(),
+        connect_timeout: settings.connect_timeout,
+        timeout: settings.request_timeout,
+        ..rest::Config::default()
+    };
+    rest::Client::new(config).context("the provider's API cannot be used")
+}
+
+/// Binds an address, or says in a sentence why not.
+pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!(
+                "{address} is taken by another program: stop it, or choose another address with --listen"
+            )
+        }
+        _ => anyhow::anyhow!("{address} cannot be listened on: {error}"),
+    })
+}
+
+/// Binds the ops address.
+pub fn listen_ops(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    casewire_runtime::ops::bind(address).map_err(|error| {
+        anyhow::anyhow!("{address}, for health and metrics, cannot be listened on: {error}; choose another with --ops-listen")
+    })
+}

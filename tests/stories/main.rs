@@ -1,0 +1,6 @@
+//! Whole stories: real processes of `casewire`, real servers, real kills.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod kit;
+mod up;
