@@ -24,6 +24,8 @@ pub struct Line {
     pub address: Address,
     /// How numbers without a country code are read.
     pub region: Region,
+    /// A removed line sends nothing new; its cases stay, and texts it still took are placed.
+    pub active: bool,
     /// What is answered without a person.
     pub acknowledgements: Acknowledgements,
     /// How many automatic replies one contact may get.
@@ -62,7 +64,7 @@ impl Default for Guard {
     }
 }
 
-/// All lines, as one decision sees them.
+/// All lines, removed ones with a history included, as one decision sees them.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     by_webhook_id: HashMap<String, Arc<Line>>,
@@ -75,7 +77,9 @@ impl Rules {
     pub fn new(lines: impl IntoIterator<Item = Line>) -> Self {
         let mut rules = Self::default();
         for line in lines.into_iter().map(Arc::new) {
-            rules.addresses.insert(line.address.clone());
+            if line.active {
+                rules.addresses.insert(line.address.clone());
+            }
             rules.by_webhook_id.insert(line.webhook_id.clone(), line.clone());
             rules.by_id.insert(line.id, line);
         }
@@ -92,7 +96,7 @@ impl Rules {
         self.by_id.get(&id).map(Arc::as_ref)
     }
 
-    /// Whether an address is one of our own lines: texts between our lines would never end.
+    /// Whether an address is one of our lines in use: texts between our lines would never end.
     pub fn is_ours(&self, address: &Address) -> bool {
         self.addresses.contains(address)
     }

@@ -70,6 +70,7 @@ fn rules_of(row: line::Model) -> Result<Line, Error> {
             .region
             .parse::<Region>()
             .map_err(|_| Error::Unreadable { table: "line", what: "its region" })?,
+        active: row.active,
         acknowledgements: Acknowledgements {
             on_open: template(&row.webhook_id, &row.on_open),
             on_reopen: template(&row.webhook_id, &row.on_reopen),

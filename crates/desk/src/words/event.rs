@@ -53,6 +53,7 @@ pub fn reason(kind: &str, why: &Value) -> Option<&'static str> {
         ("acknowledgement_withheld", "own_line") => {
             "The text came from a line of our own; two lines would answer each other for ever."
         }
+        ("acknowledgement_withheld", "line_removed") => "The line it was sent to has been removed.",
         ("acknowledgement_withheld", "unreachable") => {
             "The sender is a name, not a number, and takes no texts."
         }
@@ -100,6 +101,7 @@ mod tests {
             "loop_guard_day",
             "opted_out",
             "own_line",
+            "line_removed",
             "unreachable",
             "template_failed",
         ] {

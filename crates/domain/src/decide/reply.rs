@@ -26,7 +26,9 @@ pub(super) fn decide(rules: &Rules, state: &State, reply: &Reply, mint: Mint<'_>
     if state.contacts.get(&case.contact_id).is_none_or(|contact| contact.address.digits().is_none()) {
         return refused(Refusal::Unreachable);
     }
-    let Some(line) = rules.line_by_id(case.line_id) else { return refused(Refusal::LineRemoved) };
+    let Some(line) = rules.line_by_id(case.line_id).filter(|line| line.active) else {
+        return refused(Refusal::LineRemoved);
+    };
     let message = Message {
         id: mint().into(),
         account_id: line.account_id,

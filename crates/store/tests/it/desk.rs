@@ -8,6 +8,7 @@ on_both! {
     a_link_opens_one_session
     the_trail_is_read_from_a_point
     an_account_keeps_two_live_tokens
+    a_reply_on_a_line_that_was_removed_is_refused
     a_database_of_another_version_is_refused
 }
 
@@ -107,6 +108,14 @@ mod story {
         let kinds: Vec<_> = news.iter().map(|entry| entry.kind.as_str()).collect();
         assert_eq!(kinds, ["case_opened", "acknowledgement_queued"]);
         assert!(news.iter().all(|entry| entry.case == case));
+    }
+
+    pub(super) async fn a_reply_on_a_line_that_was_removed_is_refused(bench: Bench) {
+        let case = bench.placed(HEATHER, "my heater is broken").await;
+        assert!(!bench.store.remove_line("main".into()).await.unwrap(), "it has a history");
+        assert_eq!(bench.reply(case, "hi", None).await, Outcome::Refused(Refusal::LineRemoved));
+        bench.add_line("main", "+15550001111", 100).await;
+        assert!(matches!(bench.reply(case, "hi", None).await, Outcome::Replied { .. }));
     }
 
     pub(super) async fn an_account_keeps_two_live_tokens(bench: Bench) {

@@ -171,6 +171,17 @@ fn two_lines_of_ours_never_answer_each_other() {
 }
 
 #[test]
+fn a_line_that_was_removed_places_its_last_texts_and_answers_none() {
+    let mut bench = Bench::new();
+    bench.main().active = false;
+    assert!(!asks(&mut bench, HEATHER));
+    assert_eq!((withheld(&bench), bench.shelf.cases.len()), ("line_removed", 1));
+    let gone = bench.lines[0].address.clone();
+    let somebody_elses_now = bench.draft_on(SECOND, gone.reveal(), "hello");
+    assert!(answered(&mut bench, somebody_elses_now));
+}
+
+#[test]
 fn a_sender_by_name_is_not_answered() {
     let mut bench = Bench::new();
     for name in ["ACME Bank", "rcs:acme_agent"] {

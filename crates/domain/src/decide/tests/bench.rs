@@ -55,6 +55,7 @@ pub(super) fn line(webhook_id: &str, address: &str, account: u128) -> Line {
         webhook_id: webhook_id.into(),
         address: Address::parse(address, Region::US).unwrap(),
         region: Region::US,
+        active: true,
         acknowledgements: Acknowledgements {
             on_open: Template::parse(DEFAULT_ON_OPEN).unwrap(),
             on_reopen: Template::parse(DEFAULT_ON_REOPEN).unwrap(),

@@ -79,6 +79,17 @@ fn what_cannot_be_done_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn a_reply_on_a_line_that_was_removed_is_refused() {
+    let mut bench = Bench::new();
+    let (case, _) = bench.placed(HEATHER, "my heater is broken");
+    bench.main().active = false;
+    assert_eq!(bench.reply(case, "on our way", None), Outcome::Refused(Refusal::LineRemoved));
+    bench.set(case, CaseStatus::Closed);
+    bench.lines.remove(0);
+    assert_eq!(bench.reply(case, "on our way", None), Outcome::Refused(Refusal::LineRemoved));
+}
+
+#[test]
 fn a_case_is_set_aside_closed_and_reopened() {
     let mut bench = Bench::new();
     let (case, _) = bench.placed(HEATHER, "my heater is broken");

@@ -19,6 +19,7 @@ enum Withheld {
     Day,
     OptedOut,
     OwnLine,
+    LineRemoved,
     Unreachable,
     Template,
 }
@@ -30,6 +31,7 @@ impl Withheld {
             Self::Day => "loop_guard_day",
             Self::OptedOut => "opted_out",
             Self::OwnLine => "own_line",
+            Self::LineRemoved => "line_removed",
             Self::Unreachable => "unreachable",
             Self::Template => "template_failed",
         }
@@ -64,6 +66,9 @@ impl Arrival<'_> {
     }
 
     fn reply_text(&self, template: &Template, case: &Case) -> Result<Text, Withheld> {
+        if !self.line.active {
+            return Err(Withheld::LineRemoved);
+        }
         if self.suppressed() {
             return Err(Withheld::OptedOut);
         }
