@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::command::Command;
 use crate::contact::{generated_email, generated_name};
 use crate::event::DedupeId;
-use crate::id::{AccountId, CaseNumber, LineId, MessageId, WorkspaceId};
+use crate::id::{CaseNumber, LineId, MessageId, WorkspaceId};
 use crate::line::Rules;
 use crate::outbox::AttemptOutcome;
 use crate::reference::case_numbers;
@@ -25,12 +25,10 @@ pub struct Keys {
     pub case_numbers: BTreeSet<CaseNumber>,
     /// Messages of ours.
     pub messages: BTreeSet<MessageId>,
-    /// Messages by the provider's id.
-    pub sids: BTreeSet<(AccountId, String)>,
+    /// Messages by the provider's id, of whatever account.
+    pub sids: BTreeSet<String>,
     /// Replies by author and idempotency key.
     pub replies: BTreeSet<(String, String)>,
-    /// How many cases may be opened.
-    pub new_cases: usize,
 }
 
 /// A contact as it is made when its first text arrives.
@@ -51,20 +49,17 @@ pub fn plan(rules: &Rules, command: &Command, keys: &mut Keys) {
         Command::Text(facts, text) => {
             let Some(line) = rules.line(&facts.line) else { return };
             let Ok(address) = Address::parse(&text.from, line.region) else { return };
-            keys.sids.insert((line.account_id, text.provider_sid.clone()));
+            keys.sids.insert(text.provider_sid.clone());
             keys.case_numbers.extend(case_numbers(text.body.reveal()));
             keys.conversations.insert((line.id, line.workspace_id, address.clone()));
             keys.contacts.entry((line.workspace_id, address.clone())).or_insert_with(|| ContactDraft {
                 name: generated_name(&address, &text.location),
                 email: generated_email(&address),
             });
-            keys.new_cases += 1;
         }
-        Command::Status(facts, report) => {
+        Command::Status(_, report) => {
             keys.messages.extend(report.ours.map(|(message, _)| message));
-            if let Some(line) = rules.line(&facts.line) {
-                keys.sids.insert((line.account_id, report.provider_sid.clone()));
-            }
+            keys.sids.insert(report.provider_sid.clone());
         }
         Command::Reply(reply) => {
             keys.case_numbers.insert(reply.case);
@@ -75,9 +70,9 @@ pub fn plan(rules: &Rules, command: &Command, keys: &mut Keys) {
         }
         Command::Attempted { message_id, outcome, .. } => {
             keys.messages.insert(*message_id);
-            debug_assert!(
-                !matches!(outcome, AttemptOutcome::Accepted { provider_sid, .. } if provider_sid.is_empty())
-            );
+            if let AttemptOutcome::Accepted { provider_sid, .. } = outcome {
+                keys.sids.insert(provider_sid.clone());
+            }
         }
         Command::Record(_) | Command::SetAside(..) => {}
     }

@@ -137,7 +137,8 @@ impl Store {
     pub async fn ripe_statuses(&self, most: u64) -> Result<Vec<Vec<u8>>, Error> {
         let connection = &self.inner.connections.reader;
         let sql = "select e.raw from event e where e.outcome = 'waiting' and e.raw is not null \
-                   and exists (select 1 from message m where m.provider_sid = e.provider_sid) limit $1";
+                   and exists (select 1 from message m join line l on l.account_id = m.account_id \
+                     where l.webhook_id = e.line and m.provider_sid = e.provider_sid) limit $1";
         let limit = Value::from(i64::try_from(most).unwrap_or(i64::MAX));
         let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, [limit]);
         let rows = connection.query_all_raw(statement).await?;

@@ -214,7 +214,7 @@ async fn people_of_cases(tx: &Tx, people: BTreeSet<Uuid>, state: &mut State) -> 
 async fn message_ids(tx: &Tx, keys: &Keys, state: &mut State) -> Result<BTreeSet<Uuid>, Error> {
     let mut ids: BTreeSet<Uuid> = keys.messages.iter().map(|id| id.0).collect();
     if !keys.sids.is_empty() {
-        let sids = keys.sids.iter().map(|(_, sid)| sid.as_str());
+        let sids = keys.sids.iter().map(String::as_str);
         let rows: Vec<(Uuid, Uuid, String)> = message::Entity::find()
             .select_only()
             .columns([message::Column::Id, message::Column::AccountId, message::Column::ProviderSid])

@@ -35,7 +35,9 @@ pub(super) fn decide(state: &State, id: MessageId, attempt: u32, outcome: &Attem
         AttemptOutcome::Suppressed => {
             failed(state, message, row, DeliveryStatus::Canceled, None, "opted_out")
         }
-        AttemptOutcome::Uncertain => uncertain(state, message, row),
+        AttemptOutcome::Uncertain => {
+            hold(state, message, row.filter(|row| row.state == OutboxState::Sending))
+        }
     }
 }
 
@@ -51,6 +53,12 @@ fn accepted(state: &State, message: &Message, attempt: u32, sid: &str, status: D
             outcome: Outcome::Attempted { duplicate_send: true },
             effects: effects.into_iter().collect(),
         };
+    }
+    // An id that says nothing, or that another text has, cannot be told apart in callbacks: the provider has
+    // the text, and more is not known.
+    let bound = state.sids.get(&(message.account_id, sid.to_owned()));
+    if sid.is_empty() || bound.is_some_and(|id| *id != message.id) {
+        return hold(state, message, state.outbox.get(&message.id));
     }
     let mut effects = vec![Effect::PutMessage(Message {
         provider_sid: Some(sid.to_owned()),
@@ -108,8 +116,9 @@ fn failed(
     done(effects)
 }
 
-fn uncertain(state: &State, message: &Message, row: Option<&Outgoing>) -> Decision {
-    let Some(row) = row.filter(|row| row.state == OutboxState::Sending) else { return done(Vec::new()) };
+/// Holds a text that the provider may have, whatever was to become of it.
+fn hold(state: &State, message: &Message, row: Option<&Outgoing>) -> Decision {
+    let Some(row) = row.filter(|row| row.state != OutboxState::Uncertain) else { return done(Vec::new()) };
     let held = Outgoing {
         state: OutboxState::Uncertain,
         due_at: state.at + HOLDS_LANE,

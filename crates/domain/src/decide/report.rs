@@ -3,12 +3,12 @@
 
 use serde_json::json;
 
-use super::{Decision, Outcome, event_row};
+use super::{Decision, Outcome, event_row, set_aside};
 use crate::case::{Trail, TrailEntry};
 use crate::command::EventFacts;
 use crate::inbound::StatusReport;
-use crate::line::Rules;
-use crate::message::Message;
+use crate::line::{Line, Rules};
+use crate::message::{Direction, Message};
 use crate::state::{Effect, EventOutcome, State};
 use crate::status::Progress;
 use crate::suppression::Suppression;
@@ -17,31 +17,56 @@ use crate::suppression::Suppression;
 pub(super) const OPTED_OUT: u32 = 21610;
 
 pub(super) fn decide(rules: &Rules, state: &State, facts: &EventFacts, report: &StatusReport) -> Decision {
-    let Some(message) = find(rules, state, facts, report) else {
-        let mut row =
-            event_row(state, facts, EventOutcome::Waiting, "no text of ours is known by this id".to_owned());
-        row.provider_sid = Some(report.provider_sid.clone());
-        return Decision { outcome: Outcome::Waiting, effects: vec![Effect::PutEvent(row)] };
+    let Some(line) = rules.line(&facts.line) else {
+        return set_aside(state, facts, "there is no line of this webhook id");
     };
-    match &message.provider_sid {
-        Some(known) if *known != report.provider_sid => another_text(state, facts, report, message),
-        _ => progressed(state, facts, report, message),
+    let message = match find(state, line, report) {
+        Err(contradiction) => return set_aside(state, facts, contradiction),
+        Ok(None) => return wait(state, facts, report),
+        Ok(Some(message)) => message,
+    };
+    let another = message.provider_sid.as_ref().is_some_and(|known| *known != report.provider_sid);
+    let decide = if another { another_text } else { progressed };
+    let mut decision = decide(state, facts, report, message);
+    if report.error_code == Some(OPTED_OUT) {
+        let refused = Suppression::refused(facts.received_at);
+        decision.effects.push(Effect::Suppress(message.line_id, message.contact_id, refused));
+    }
+    decision
+}
+
+/// Our message: by the path we gave for it, else by the provider's id. A report is believed only of texts
+/// that went out through the account that signed it, and only where path and id agree; the error says why not.
+fn find<'a>(
+    state: &'a State,
+    line: &Line,
+    report: &StatusReport,
+) -> Result<Option<&'a Message>, &'static str> {
+    let named = report.ours.and_then(|(id, _)| state.messages.get(&id));
+    let bound = state.sids.get(&(line.account_id, report.provider_sid.clone()));
+    let bound = bound.and_then(|id| state.messages.get(id));
+    match (named, bound) {
+        (Some(named), Some(bound)) if named.id != bound.id => {
+            Err("the provider's id belongs to another text than the path")
+        }
+        (Some(named), _) if named.account_id != line.account_id => {
+            Err("the text of its path went through another account")
+        }
+        (named, bound) => match named.or(bound) {
+            Some(message) if message.direction == Direction::Inbound => {
+                Err("it reports on a text that came in")
+            }
+            found => Ok(found),
+        },
     }
 }
 
-/// Our message: by the path we gave for it, else by the provider's id.
-fn find<'a>(
-    rules: &Rules,
-    state: &'a State,
-    facts: &EventFacts,
-    report: &StatusReport,
-) -> Option<&'a Message> {
-    let line = rules.line(&facts.line)?;
-    let by_path = report.ours.and_then(|(id, _)| state.messages.get(&id));
-    let by_sid = || {
-        state.sids.get(&(line.account_id, report.provider_sid.clone())).and_then(|id| state.messages.get(id))
-    };
-    by_path.or_else(by_sid).filter(|message| message.account_id == line.account_id)
+/// No text is known by this id: its own transaction may not have committed yet.
+fn wait(state: &State, facts: &EventFacts, report: &StatusReport) -> Decision {
+    let reason = "no text of ours is known by this id".to_owned();
+    let mut row = event_row(state, facts, EventOutcome::Waiting, reason);
+    row.provider_sid = Some(report.provider_sid.clone());
+    Decision { outcome: Outcome::Waiting, effects: vec![Effect::PutEvent(row)] }
 }
 
 /// The provider holds a second text for one message: an attempt that looked lost was not.
@@ -77,13 +102,6 @@ fn progressed(state: &State, facts: &EventFacts, report: &StatusReport, message:
     // Whatever we thought of the attempt: the provider has the text, so it must not be sent again.
     if state.outbox.contains_key(&message.id) {
         effects.push(Effect::Dequeue(message.id));
-    }
-    if report.error_code == Some(OPTED_OUT) {
-        effects.push(Effect::Suppress(
-            message.line_id,
-            message.contact_id,
-            Suppression::refused(facts.received_at),
-        ));
     }
     Decision { outcome: Outcome::Reported { duplicate_send: false }, effects }
 }

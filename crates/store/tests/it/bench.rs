@@ -49,6 +49,17 @@ impl Bench {
     }
 
     pub(crate) async fn add_line(&self, id: &str, address: &str, per_second: u32) {
+        self.add_line_of(ACCOUNT, id, address, per_second).await;
+    }
+
+    /// A line of another account.
+    pub(crate) async fn add_foreign_line(&self, id: &str, address: &str) {
+        const OTHER: &str = "AC00000000000000000000000000000002";
+        self.store.put_account_token(OTHER.into(), |_| Sealed::from_stored("sealed")).await.unwrap();
+        self.add_line_of(OTHER, id, address, 100).await;
+    }
+
+    async fn add_line_of(&self, account: &str, id: &str, address: &str, per_second: u32) {
         let settings = LineSettings {
             webhook_id: id.into(),
             address: Address::parse(address, Region::US).unwrap(),
@@ -60,7 +71,7 @@ impl Bench {
             guard: Guard::default(),
             per_second,
         };
-        self.store.add_line(NewLine { settings, account_sid: ACCOUNT.into() }).await.unwrap();
+        self.store.add_line(NewLine { settings, account_sid: account.into() }).await.unwrap();
     }
 
     pub(crate) async fn text(&self, from: &str, body: &str) -> Outcome {
@@ -138,7 +149,16 @@ pub(crate) fn text(line: &str, from: &str, body: &str, provider_sid: &str) -> Co
 }
 
 pub(crate) fn report(provider_sid: &str, status: DeliveryStatus, ours: Option<(MessageId, u32)>) -> Command {
-    let id = format!("s:{ACCOUNT}:{provider_sid}:{}:", status.as_str());
+    report_on("main", provider_sid, status, ours)
+}
+
+pub(crate) fn report_on(
+    line: &str,
+    provider_sid: &str,
+    status: DeliveryStatus,
+    ours: Option<(MessageId, u32)>,
+) -> Command {
+    let id = format!("s:{line}:{provider_sid}:{}:", status.as_str());
     let report = StatusReport { provider_sid: provider_sid.into(), status, error_code: None, ours };
-    Command::Status(facts("main", EventKind::MessageStatus, id), report)
+    Command::Status(facts(line, EventKind::MessageStatus, id), report)
 }

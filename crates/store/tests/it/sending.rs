@@ -11,6 +11,9 @@ on_both! {
     a_callback_that_beats_the_answer_lands
     a_second_text_for_one_message_is_noticed
     a_status_that_came_too_early_is_applied_later
+    a_status_of_another_account_is_not_taken_for_ours
+    a_status_whose_path_and_id_contradict_each_other_is_a_dead_letter
+    an_outcome_under_an_id_that_another_text_has_is_held
     an_opted_out_contact_is_marked_in_the_claim
     a_line_sends_no_faster_than_its_rate
 }
@@ -24,7 +27,7 @@ mod story {
     use casewire_domain::{CaseNumber, DeliveryStatus, MessageId};
     use casewire_store::{Claim, Claimed};
 
-    use crate::bench::{Bench, HEATHER, IAN, claim, sid};
+    use crate::bench::{Bench, HEATHER, IAN, claim, report_on, sid};
 
     /// A case whose acknowledgement is claimed.
     async fn sending(bench: &Bench) -> (CaseNumber, Claimed) {
@@ -144,6 +147,41 @@ mod story {
         assert_eq!(again, Outcome::Reported { duplicate_send: false });
         assert_eq!(status(&bench, case, claimed.message_id).await.0, DeliveryStatus::Delivered);
         assert!(bench.store.ripe_statuses(10).await.unwrap().is_empty());
+    }
+
+    pub(super) async fn a_status_of_another_account_is_not_taken_for_ours(bench: Bench) {
+        let (case, claimed) = sending(&bench).await;
+        bench.add_foreign_line("theirs", "+15550005555").await;
+        let sid = sid();
+        attempted(&bench, claimed.message_id, 1, accepted(&sid)).await;
+        let theirs = report_on("theirs", &sid, DeliveryStatus::Delivered, None);
+        assert_eq!(bench.store.handle_one(theirs).await.unwrap(), Outcome::Waiting);
+        assert!(bench.store.ripe_statuses(10).await.unwrap().is_empty(), "ours is not what it waits for");
+        let forged = report_on("theirs", &sid, DeliveryStatus::Failed, Some((claimed.message_id, 1)));
+        assert!(matches!(bench.store.handle_one(forged).await.unwrap(), Outcome::SetAside(_)));
+        assert_eq!(status(&bench, case, claimed.message_id).await.0, DeliveryStatus::Queued);
+    }
+
+    /// A case with its acknowledgement accepted under an id, and a reply on its way.
+    async fn accepted_and_sending(bench: &Bench) -> (String, Claimed) {
+        let (case, first) = sending(bench).await;
+        let sid = sid();
+        attempted(bench, first.message_id, 1, accepted(&sid)).await;
+        bench.reply(case, "on our way", None).await;
+        (sid, bench.store.claim(claim()).await.unwrap().remove(0))
+    }
+
+    pub(super) async fn a_status_whose_path_and_id_contradict_each_other_is_a_dead_letter(bench: Bench) {
+        let (sid, second) = accepted_and_sending(&bench).await;
+        let outcome = bench.report(&sid, DeliveryStatus::Delivered, Some((second.message_id, 1))).await;
+        assert!(matches!(outcome, Outcome::SetAside(_)), "{outcome:?}");
+        assert_eq!(bench.store.dead_letters(10).await.unwrap().len(), 1);
+    }
+
+    pub(super) async fn an_outcome_under_an_id_that_another_text_has_is_held(bench: Bench) {
+        let (sid, second) = accepted_and_sending(&bench).await;
+        attempted(&bench, second.message_id, 1, accepted(&sid)).await;
+        assert_eq!(bench.store.outbox_depth().await.unwrap().uncertain, 1);
     }
 
     pub(super) async fn an_opted_out_contact_is_marked_in_the_claim(bench: Bench) {

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 
 use super::bench::{Bench, HEATHER, accepted};
 use crate::case::Trail;
+use crate::command::Command;
 use crate::decide::{Outcome, Refusal};
 use crate::outbox::{AttemptOutcome, OutboxState};
 use crate::{DeliveryStatus, MessageId};
@@ -129,6 +130,36 @@ fn a_text_to_somebody_who_stopped_meanwhile_is_canceled() {
     bench.attempted(id, 1, AttemptOutcome::Suppressed);
     assert_eq!((bench.outbox(id), status(&bench, id)), (None, DeliveryStatus::Canceled));
     assert_eq!(bench.trail(Trail::SendFailed)[0].why["because"], "opted_out");
+}
+
+#[test]
+fn an_acceptance_under_an_id_that_tells_nothing_holds_the_text() {
+    let mut bench = Bench::new();
+    let (case, first) = bench.sending();
+    let sid = bench.sid();
+    bench.attempted(first, 1, accepted(&sid));
+    for unusable in [sid.as_str(), ""] {
+        bench.reply(case, "on our way", None);
+        let [(id, 1)] = bench.claim()[..] else { unreachable!("one reply") };
+        bench.attempted(id, 1, not_processed(0));
+        bench.attempted(id, 1, accepted(unusable));
+        assert_eq!(
+            (bench.outbox(id), &bench.message(id).provider_sid),
+            (Some(OutboxState::Uncertain), &None)
+        );
+    }
+    assert!(bench.claim().is_empty());
+}
+
+#[test]
+fn two_texts_accepted_under_one_id_in_one_batch_are_told_apart() {
+    let mut bench = Bench::new();
+    let (case, first) = bench.sending();
+    bench.reply(case, "on our way", None);
+    let [(second, 1)] = bench.claim()[..] else { unreachable!("one reply") };
+    let told = |message_id| Command::Attempted { message_id, attempt: 1, outcome: accepted("SM1") };
+    bench.batch(&[told(first), told(second)]);
+    assert_eq!((bench.outbox(first), bench.outbox(second)), (None, Some(OutboxState::Uncertain)));
 }
 
 #[test]

@@ -204,7 +204,7 @@ impl Bench {
         error_code: Option<u32>,
         ours: Option<(MessageId, u32)>,
     ) -> Command {
-        let id = format!("s:AC1:{sid}:{}:{}", status.as_str(), error_code.unwrap_or_default());
+        let id = format!("s:{line}:{sid}:{}:{}", status.as_str(), error_code.unwrap_or_default());
         let report = StatusReport { provider_sid: sid.into(), status, error_code, ours };
         Command::Status(facts(line, EventKind::MessageStatus, id, self.now), report)
     }

@@ -1,12 +1,15 @@
 //! Delivery callbacks.
 
-use super::bench::{Bench, HEATHER, accepted};
+use super::bench::{Bench, FOREIGN, HEATHER, MAIN, SECOND, accepted};
 use crate::case::Trail;
+use crate::command::Command;
 use crate::decide::{Outcome, Refusal};
+use crate::message::Direction;
 use crate::outbox::AttemptOutcome;
 use crate::state::EventOutcome;
 use crate::{DedupeId, DeliveryStatus, MessageId};
 
+const SOME_SID: &str = "SMffffffffffffffffffffffffffffffff";
 const NO_DOUBLE: Outcome = Outcome::Reported { duplicate_send: false };
 
 fn status(bench: &Bench, id: MessageId) -> DeliveryStatus {
@@ -33,7 +36,7 @@ fn a_report_without_our_path_waits_until_its_text_is_known() {
     let sid = bench.sid();
     let report = bench.report(&sid, DeliveryStatus::Delivered, None);
     assert_eq!(bench.take(report.clone()), Outcome::Waiting);
-    let event = DedupeId::new(format!("s:AC1:{sid}:delivered:0")).unwrap();
+    let event = DedupeId::new(format!("s:{MAIN}:{sid}:delivered:0")).unwrap();
     let row = &bench.shelf.events[&event];
     assert_eq!((row.outcome, row.provider_sid.as_deref()), (EventOutcome::Waiting, Some(sid.as_str())));
     assert_eq!(bench.take(report.clone()), Outcome::Waiting, "it can be tried as often as one likes");
@@ -61,7 +64,7 @@ fn an_error_code_is_kept_and_shown_in_the_trail() {
     let mut bench = Bench::new();
     let (_, id) = bench.sending();
     let sid = bench.sid();
-    let failed = bench.report_on("main", &sid, DeliveryStatus::Undelivered, Some(30_003), Some((id, 1)));
+    let failed = bench.report_on(MAIN, &sid, DeliveryStatus::Undelivered, Some(30_003), Some((id, 1)));
     bench.take(failed);
     let sent = bench.report(&sid, DeliveryStatus::Sent, None);
     bench.take(sent);
@@ -75,7 +78,7 @@ fn error_21610_is_an_opt_out() {
     let mut bench = Bench::new();
     let (case, id) = bench.sending();
     let sid = bench.sid();
-    let refused = bench.report_on("main", &sid, DeliveryStatus::Failed, Some(21_610), Some((id, 1)));
+    let refused = bench.report_on(MAIN, &sid, DeliveryStatus::Failed, Some(21_610), Some((id, 1)));
     bench.take(refused);
     assert_eq!(bench.reply(case, "hello?", None), Outcome::Refused(Refusal::OptedOut));
     bench.wait(chrono::TimeDelta::seconds(1));
@@ -110,11 +113,71 @@ fn a_report_on_any_attempts_path_settles_the_message() {
     assert_eq!((bench.outbox(id), status(&bench, id)), (None, DeliveryStatus::Sent));
 }
 
+/// Takes a report that contradicts what is known: it must leave nothing but its dead letter.
+#[track_caller]
+fn set_aside(bench: &mut Bench, report: Command, because: &str) {
+    let before = bench.shelf.clone();
+    assert_eq!(bench.take(report), Outcome::SetAside(because.into()));
+    bench.shelf.events.clone_from(&before.events);
+    assert_eq!(bench.shelf, before);
+}
+
 #[test]
-fn a_report_for_a_line_nobody_knows_waits() {
+fn a_report_is_believed_only_of_texts_of_the_account_that_signed_it() {
     let mut bench = Bench::new();
     let (_, id) = bench.sending();
     let sid = bench.sid();
-    let report = bench.report_on("nowhere", &sid, DeliveryStatus::Sent, None, Some((id, 1)));
-    assert_eq!(bench.take(report), Outcome::Waiting);
+    let forged = bench.report_on(FOREIGN, &sid, DeliveryStatus::Delivered, Some(21_610), Some((id, 1)));
+    set_aside(&mut bench, forged, "the text of its path went through another account");
+    bench.attempted(id, 1, accepted(&sid));
+    let forged = bench.report_on(FOREIGN, &sid, DeliveryStatus::Delivered, None, None);
+    assert_eq!(bench.take(forged), Outcome::Waiting, "that account may have a text of this id itself");
+    assert_eq!(status(&bench, id), DeliveryStatus::Queued);
+    let on_another_line = bench.report_on(SECOND, &sid, DeliveryStatus::Delivered, None, None);
+    assert_eq!(bench.take(on_another_line), NO_DOUBLE, "lines of one account speak for each other");
+}
+
+#[test]
+fn a_report_whose_path_and_id_contradict_each_other_is_set_aside() {
+    let mut bench = Bench::new();
+    let (case, first) = bench.sending();
+    let sid = bench.sid();
+    bench.attempted(first, 1, accepted(&sid));
+    bench.reply(case, "on our way", None);
+    let [(second, 1)] = bench.claim()[..] else { unreachable!("one reply") };
+    let report = bench.report(&sid, DeliveryStatus::Delivered, Some((second, 1)));
+    set_aside(&mut bench, report, "the provider's id belongs to another text than the path");
+}
+
+#[test]
+fn a_report_on_a_text_that_came_in_is_set_aside() {
+    let mut bench = Bench::new();
+    bench.placed(HEATHER, "my heater is broken");
+    let (id, sid) = {
+        let text = bench.last(Direction::Inbound);
+        (text.id, text.provider_sid.clone().unwrap())
+    };
+    let by_sid = bench.report(&sid, DeliveryStatus::Delivered, None);
+    set_aside(&mut bench, by_sid, "it reports on a text that came in");
+    let by_path = bench.report(SOME_SID, DeliveryStatus::Delivered, Some((id, 1)));
+    set_aside(&mut bench, by_path, "it reports on a text that came in");
+}
+
+#[test]
+fn a_report_for_a_line_nobody_knows_is_set_aside() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    let report = bench.report_on("nowhere", SOME_SID, DeliveryStatus::Sent, None, Some((id, 1)));
+    set_aside(&mut bench, report, "there is no line of this webhook id");
+}
+
+#[test]
+fn a_second_text_the_customer_refused_is_an_opt_out_too() {
+    let mut bench = Bench::new();
+    let (case, id) = bench.sending();
+    let first = bench.sid();
+    bench.attempted(id, 1, accepted(&first));
+    let second = bench.report_on(MAIN, SOME_SID, DeliveryStatus::Failed, Some(21_610), Some((id, 1)));
+    assert_eq!(bench.take(second), Outcome::Reported { duplicate_send: true });
+    assert_eq!(bench.reply(case, "hello?", None), Outcome::Refused(Refusal::OptedOut));
 }

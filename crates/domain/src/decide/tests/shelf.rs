@@ -120,7 +120,7 @@ impl Shelf {
         let mut ids = keys.messages.clone();
         for message in self.messages.values() {
             if let Some(key) = sid_of(message)
-                && keys.sids.contains(&key)
+                && keys.sids.contains(&key.1)
             {
                 ids.insert(message.id);
                 state.sids.insert(key, message.id);
