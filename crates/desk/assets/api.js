@@ -51,24 +51,32 @@ export function idempotencyKey() {
 }
 
 /**
- * Follows a stream of server-sent events and calls `onEvent(data)` for each; `onState` hears "live" and "lost".
- * The browser reconnects by itself and says where it stood; when it gives up, this starts anew.
+ * Follows a stream of server-sent events and calls `onEvent(data)` for each; `onState` hears "live" whenever it is
+ * connected anew, and "lost" once that does not succeed at once. What was missed between is the caller's to read:
+ * a stream that begins anew may come from another process, which knows nothing of where this one stood.
+ * Calling what it returns ends it.
  */
 export function follow(path, type, onEvent, onState = () => {}) {
   let source;
-  let stopped = false;
+  let failures = 0;
+  let timer;
   const open = () => {
     source = new EventSource(path);
-    source.onopen = () => onState("live");
+    source.onopen = () => {
+      failures = 0;
+      onState("live");
+    };
     source.addEventListener(type, (event) => onEvent(JSON.parse(event.data)));
     source.onerror = () => {
-      onState("lost");
-      if (source.readyState === EventSource.CLOSED && !stopped) setTimeout(() => stopped || open(), 3000);
+      source.close();
+      failures += 1;
+      if (failures > 1) onState("lost");
+      timer = setTimeout(open, failures > 1 ? 2000 : 200);
     };
   };
   open();
   return () => {
-    stopped = true;
+    clearTimeout(timer);
     source.close();
   };
 }

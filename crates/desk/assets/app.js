@@ -2,22 +2,23 @@
 
 import { follow, get } from "./api.js";
 import { Cases } from "./cases.js";
-import { byId, notice } from "./dom.js";
+import { byId, notice, stickToEnd } from "./dom.js";
 import { Handset } from "./handset.js";
 import { Thread } from "./thread.js";
 
 const LIVE = { connecting: "Connecting", live: "Live", lost: "Reconnecting" };
-// Also without a hint: an opt-out, say, changes no case and so sends none.
+// Also without news: an opt-out, say, changes no case and so sends none.
 const REFRESH_MS = 15_000;
+const SOON_MS = 700;
 
 let handset = null;
+let followed = null;
 
 const cases = new Cases((number) => open(number));
 const thread = new Thread(() => refresh());
 const refresh = gather(async () => {
   await Promise.all([cases.refresh(), thread.refresh()]);
-  const newest = cases.newest;
-  if (!thread.number && newest && handset) await open(newest.number, false);
+  await followHandset();
   guide();
 });
 
@@ -38,10 +39,20 @@ function gather(work) {
   };
 }
 
+/** Shows the case the handset's texts go to when that becomes another one, unless somebody is replying. */
+async function followHandset() {
+  const newest = handset && (cases.newest(handset.number) ?? (thread.number ? null : cases.newest()));
+  if (!newest || newest.number === followed || thread.isWriting) return;
+  // At first sight of it a case that was chosen already stays.
+  const stay = followed === null && thread.number;
+  followed = newest.number;
+  if (!stay) await open(newest.number, false);
+}
+
 /** Suggests what to text and what to try next. */
 function guide() {
   if (!handset) return;
-  handset.suggest(thread.number ?? cases.newest?.number);
+  handset.suggest(thread.number ?? cases.newest()?.number);
   byId("next-step").textContent = thread.nextStep;
 }
 
@@ -67,6 +78,8 @@ function view(name) {
     else button.removeAttribute("aria-current");
   }
   tab(name).querySelector(".badge").hidden = true;
+  // A list that was hidden could not follow its end.
+  for (const list of ["timeline", "phone-log"]) stickToEnd(byId(list), () => {}, true);
 }
 
 function badge(name) {
@@ -85,6 +98,12 @@ function showLive(state) {
 function onTrail(entry) {
   refresh();
   badge(entry.case === thread.number ? "thread" : "cases");
+}
+
+/** A STOP changes no case and so sends no news: look once more when it has been handled. */
+function onTexted() {
+  refresh();
+  setTimeout(refresh, SOON_MS);
 }
 
 function about(line) {
@@ -106,7 +125,7 @@ async function begin() {
     byId("handset").hidden = false;
     byId("tour").hidden = false;
     tab("handset").hidden = false;
-    handset = new Handset(config.line, () => refresh());
+    handset = new Handset(config.line, onTexted);
     byId("thread-title").textContent = "What to try";
     byId("thread-hint").hidden = true;
     guide();

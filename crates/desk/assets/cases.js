@@ -24,9 +24,9 @@ export class Cases {
     });
   }
 
-  /** The newest case on the list, if any. */
-  get newest() {
-    return this.#items[0];
+  /** The case on the list that changed last, of this address if one is given. */
+  newest(address) {
+    return this.#items.find((item) => !address || item.contact.address === address);
   }
 
   /** Marks a case as the one shown; its news counts as seen. */

@@ -33,6 +33,11 @@ export class Handset {
     setInterval(() => this.#tick(), 10_000);
   }
 
+  /** Whose phone this is. */
+  get number() {
+    return this.#number;
+  }
+
   /** Begins to follow this handset's texts, from its first one on. */
   start() {
     this.#stop?.();
@@ -43,11 +48,11 @@ export class Handset {
     this.#stop = follow(path, "message", (text) => this.#take(text));
   }
 
-  /** A text on this handset; the stream may tell of one twice. */
+  /** A text on this handset; the stream tells all of them again whenever it begins anew. */
   #take(text) {
-    if (text.line !== this.#line.number || this.#texts.some((known) => known.seq === text.seq)) return;
+    if (text.line !== this.#line.number || this.#texts.some((known) => known.id === text.id)) return;
     this.#texts.push(text);
-    this.#texts.sort((a, b) => a.seq - b.seq);
+    this.#texts.sort((a, b) => new Date(a.at) - new Date(b.at) || a.seq - b.seq);
     this.#draw();
     const isNews = new Date(text.at) > this.#began;
     if (text.direction === "received" && isNews) announce(`The handset got: ${text.body}`);
@@ -125,7 +130,7 @@ export class Handset {
     }
     log.querySelector(".hello")?.remove();
     const texts = this.#texts.map((text) => ({ ...text, refused: this.#refused.has(text.id) }));
-    stickToEnd(log, () => reconcile(log, texts, (text) => text.seq, drawText));
+    stickToEnd(log, () => reconcile(log, texts, (text) => text.id, drawText));
   }
 }
 

@@ -31,6 +31,11 @@ export class Thread {
     return this.#number;
   }
 
+  /** Whether somebody is in the middle of a reply. */
+  get isWriting() {
+    return document.activeElement === byId("reply") && byId("reply").value.trim() !== "";
+  }
+
   /** Shows another case. */
   async show(number) {
     this.#number = number;

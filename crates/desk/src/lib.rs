@@ -1,8 +1,4 @@
-//! The desk: where agents and integrations look at cases and answer them. A REST API under `/api/v1`, and
-//! the demo page under `/demo`, a handset beside the desk.
-//!
-//! It decides nothing: what a person asks for becomes a command, and the store decides it as it decides a
-//! text. It looks at the database and at nothing else.
+#![doc = include_str!("../README.md")]
 
 mod api;
 pub mod auth;
