@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{CaseId, CaseNumber, ContactId, ConversationId, LineId, WorkspaceId};
-use crate::text::Text;
+use crate::text::{Text, one_line};
 
 /// Where a case stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,15 +67,12 @@ const SUBJECT_CHARS: usize = 120;
 
 /// The subject of a case opened by this text.
 pub fn subject_of(body: &Text, has_media: bool) -> Text {
-    let line: String = body.reveal().split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.is_empty() {
-        return Text::new(if has_media { "(picture)" } else { "(empty)" });
+    let line = one_line(body.reveal(), SUBJECT_CHARS);
+    match line.is_empty() {
+        true if has_media => Text::new("(picture)"),
+        true => Text::new("(empty)"),
+        false => Text::new(line),
     }
-    let mut subject: String = line.chars().take(SUBJECT_CHARS).collect();
-    if subject.len() < line.len() {
-        subject.push('…');
-    }
-    Text::new(subject)
 }
 
 /// One contact on one line: the lane in which decisions happen one after another.

@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::id::{ContactId, WorkspaceId};
 use crate::inbound::Location;
-use crate::text::Text;
+use crate::text::{Text, one_line};
 
 /// A person, known by address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +20,18 @@ pub struct Contact {
     pub email: Text,
 }
 
+/// Most characters of a place's name: the longest there is has 85.
+const PLACE_CHARS: usize = 100;
+
 /// The name of a contact nobody has named: "SMS from Seattle, WA", else the number.
 pub fn generated_name(address: &Address, location: &Location) -> Text {
-    let city = location.city.as_deref().map(str::trim).filter(|city| !city.is_empty()).map(title_case);
-    let state = location.state.as_deref().map(str::trim).filter(|state| !state.is_empty());
-    let state = state.map(|s| if s.len() <= 3 { s.to_uppercase() } else { title_case(s) });
+    let place = |name: &Option<String>| {
+        let name = one_line(name.as_deref()?, PLACE_CHARS);
+        (!name.is_empty()).then_some(name)
+    };
+    let city = place(&location.city).map(|city| title_case(&city));
+    let state = place(&location.state);
+    let state = state.map(|s| if s.len() <= 3 { s.to_uppercase() } else { title_case(&s) });
     match (city, state) {
         (Some(city), Some(state)) => Text::new(format!("SMS from {city}, {state}")),
         (Some(place), None) | (None, Some(place)) => Text::new(format!("SMS from {place}")),
@@ -76,6 +83,12 @@ mod tests {
         check("COEUR D'ALENE", "id", "SMS from Coeur D'alene, ID");
         check("", "WA", "SMS from WA");
         check("BERLIN", "", "SMS from Berlin");
+    }
+
+    #[test]
+    fn a_name_is_one_line_of_bounded_length() {
+        check("SAN\r\n FRANCISCO\u{1b}", "C\0A", "SMS from San Francisco, C A");
+        check(&"X".repeat(500), "", &format!("SMS from X{}…", "x".repeat(99)));
     }
 
     #[test]

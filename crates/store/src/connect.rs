@@ -1,6 +1,6 @@
 //! Opening the database: PostgreSQL, or one SQLite file with one writer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
@@ -36,8 +36,20 @@ impl Config {
 
     /// A SQLite file.
     pub fn sqlite(path: &Path) -> Self {
-        Self::new(format!("sqlite://{}?mode=rwc", path.display()))
+        Self::new(format!("sqlite:{}?mode=rwc", in_url(path)))
     }
+}
+
+/// A path as a URL holds it: a folder's name may have spaces, `%`, `?` and `#`.
+fn in_url(path: &Path) -> String {
+    // Two slashes at its start would be read as the URL's own.
+    let path: PathBuf = path.components().collect();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    let letter = |byte: &u8| match plain(byte) {
+        true => char::from(*byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    path.as_os_str().as_encoded_bytes().iter().map(letter).collect()
 }
 
 /// The two ways in. For SQLite one connection writes and others read; for PostgreSQL both are one pool.
@@ -104,4 +116,27 @@ fn postgres(config: &Config) -> ConnectOptions {
         postgres.application_name("casewire").options(settings.iter().map(|(name, value)| (*name, value)))
     });
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_in_a_folder_of_any_name_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["my data", "100% #1?", "a:b", "données"] {
+            let inside = folder.path().join(name);
+            std::fs::create_dir(&inside).unwrap();
+            let connections = connect(&Config::sqlite(&inside.join("x.db"))).await.unwrap();
+            connections.writer.ping().await.unwrap();
+            assert!(inside.join("x.db").exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_stays_one() {
+        assert_eq!(in_url(Path::new("./casewire data/x.db")), "casewire%20data/x.db");
+        assert_eq!(in_url(Path::new("//srv/x.db")), "/srv/x.db");
+    }
 }

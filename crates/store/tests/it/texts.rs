@@ -8,6 +8,7 @@ on_both! {
     a_batch_places_its_texts_in_order
     sixty_four_first_texts_at_once_make_one_case
     workers_that_meet_in_many_conversations_do_not_stop_each_other
+    every_body_is_stored_whole
     case_numbers_are_given_once
     a_text_for_a_line_that_is_gone_is_set_aside
     a_dead_letter_is_replayed_on_request
@@ -114,6 +115,21 @@ mod story {
         }
         let page = bench.store.list_cases(&CaseFilter::default(), 100, None).await.unwrap();
         assert_eq!(page.items.len(), 20);
+    }
+
+    pub(super) async fn every_body_is_stored_whole(bench: Bench) {
+        let long = "ü".repeat(1_600);
+        let bodies = ["R&D: 50% + a=b 🔥", "שלום \u{202e}abc", "\u{1}\u{1b}[31m\r\n\t'\"\\", "", &long];
+        let mut case = None;
+        for body in bodies {
+            case = Some(bench.placed(HEATHER, body).await);
+        }
+        let case = case.unwrap();
+        bench.reply(case, "a\0b", None).await;
+        let texts = bench.case(case).await.messages.into_iter().map(|view| view.message);
+        let bodies_stored: Vec<_> =
+            texts.filter(|m| !m.automatic).map(|m| m.body.reveal().to_owned()).collect();
+        assert_eq!(bodies_stored, [bodies.as_slice(), &["a\u{fffd}b"]].concat());
     }
 
     pub(super) async fn case_numbers_are_given_once(bench: Bench) {

@@ -160,9 +160,9 @@ fn a_picture_alone_opens_a_case() {
     let (case, _) = bench.place(picture);
     assert_eq!(bench.case(case).subject.reveal(), "(picture)");
     assert_eq!(bench.thread(case)[0].media.len(), 1);
-    let empty = bench.draft(IAN, " \n");
-    let (case, _) = bench.place(empty);
+    let (case, _) = bench.placed(IAN, " \n\u{7}");
     assert_eq!(bench.case(case).subject.reveal(), "(empty)");
+    assert_eq!(bench.thread(case)[0].body.reveal(), " \n\u{7}", "what was written stays as it is");
 }
 
 #[test]
