@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_relative_path_stays_one() {
-        assert_eq!(in_url(Path::new("./casewire data/x.db")), "casewire%20data/x.db");
+        assert_eq!(in_url(Path::new("./casewire data/x.db")), "./casewire%20data/x.db");
         assert_eq!(in_url(Path::new("//srv/x.db")), "/srv/x.db");
     }
 }
