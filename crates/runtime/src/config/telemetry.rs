@@ -30,7 +30,8 @@ impl LogFilter {
 
 impl Default for LogFilter {
     fn default() -> Self {
-        Self("info".to_owned())
+        // Below a warning these two tell only how many threads they have and which tables they look at.
+        Self("info,actix_server=warn,sea_orm_migration=warn".to_owned())
     }
 }
 
