@@ -14,6 +14,7 @@ mod installation;
 mod keys;
 mod logging;
 mod process;
+mod program;
 mod roles;
 mod table;
 mod up;
@@ -35,10 +36,21 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("casewire: {error:#}");
+            eprintln!("casewire: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes. Many name their cause in their own text: that is not said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

@@ -21,7 +21,7 @@ use crate::cli::{Listen, Place};
 use crate::data_dir::{DataDir, Running};
 use crate::process::Process;
 use crate::wiring::{self, Bus};
-use crate::{installation, keys};
+use crate::{installation, keys, program};
 
 use line::ServedLine;
 pub use line::random_id;
@@ -53,6 +53,7 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
         link: &link,
         data: data.path(),
         simulated: parts.simulated,
+        command: &program::beside(place, data.path()),
     });
     let store = parts.store.clone();
     process
