@@ -52,14 +52,22 @@ pub struct Case {
     pub contact_id: ContactId,
     /// Where it stands.
     pub status: CaseStatus,
-    /// The first text's beginning.
+    /// The beginning of the text that opened it.
     pub subject: Text,
-    /// When its first text was received.
+    /// When its first text was received: not always the one that opened it, since texts can be handled late.
     pub opened_at: DateTime<Utc>,
-    /// When something last happened to it.
+    /// When something last happened to it. It never goes back, whatever clocks do: lists are ordered by it.
     pub updated_at: DateTime<Utc>,
     /// When it was closed, while it is.
     pub closed_at: Option<DateTime<Utc>>,
+}
+
+impl Case {
+    /// The case after something happened to it.
+    #[must_use]
+    pub fn touched(&self, at: DateTime<Utc>) -> Self {
+        Self { updated_at: self.updated_at.max(at), ..self.clone() }
+    }
 }
 
 /// Most characters of a subject: enough for one line of a list.

@@ -23,6 +23,7 @@ pub(crate) async fn write(tx: &Tx, state: &State) -> Result<(), Error> {
             case::Column::ConversationId,
             case::Column::LineId,
             case::Column::Status,
+            case::Column::OpenedAt,
             case::Column::UpdatedAt,
             case::Column::ClosedAt,
         ])

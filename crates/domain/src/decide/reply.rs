@@ -74,9 +74,8 @@ fn queue(state: &State, reply: &Reply, case: &Case, message: Message) -> Vec<Eff
         .iter()
         .map(|key| Effect::RememberReply(reply.author.clone(), key.clone(), message.id))
         .collect::<Vec<_>>();
-    let touched = Case { updated_at: state.at, ..case.clone() };
-    let mut effects =
-        vec![Effect::PutCase(touched), Effect::AddMessage(message), Effect::PutOutgoing(outgoing), entry];
+    let touched = Effect::PutCase(case.touched(state.at));
+    let mut effects = vec![touched, Effect::AddMessage(message), Effect::PutOutgoing(outgoing), entry];
     effects.extend(remember);
     effects
 }
@@ -88,9 +87,8 @@ pub(super) fn set_status(state: &State, number: CaseNumber, status: CaseStatus, 
     }
     let changed = Case {
         status,
-        updated_at: state.at,
         closed_at: (status == CaseStatus::Closed).then_some(state.at),
-        ..case.clone()
+        ..case.touched(state.at)
     };
     let kind = if case.status == CaseStatus::Closed { Trail::CaseReopened } else { Trail::StatusSet };
     let change = json!({ "from": case.status, "to": status });

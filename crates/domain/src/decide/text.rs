@@ -186,9 +186,9 @@ impl Arrival<'_> {
             status: CaseStatus::Open,
             conversation_id: self.conversation.id,
             line_id: self.line.id,
-            updated_at: self.state.at,
+            opened_at: case.opened_at.min(self.facts.received_at),
             closed_at: None,
-            ..case.clone()
+            ..case.touched(self.state.at)
         };
         (joined, kind)
     }

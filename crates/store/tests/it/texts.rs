@@ -9,6 +9,7 @@ on_both! {
     sixty_four_first_texts_at_once_make_one_case
     workers_that_meet_in_many_conversations_do_not_stop_each_other
     every_body_is_stored_whole
+    a_text_handled_late_takes_its_place_in_the_thread
     case_numbers_are_given_once
     a_text_for_a_line_that_is_gone_is_set_aside
     a_dead_letter_is_replayed_on_request
@@ -18,6 +19,7 @@ mod story {
     use std::collections::HashSet;
 
     use casewire_domain::DedupeId;
+    use casewire_domain::command::Command;
     use casewire_domain::decide::Outcome;
     use casewire_store::Store;
     use casewire_store::view::CaseFilter;
@@ -39,12 +41,9 @@ mod story {
     pub(super) async fn a_text_stored_under_another_event_is_not_stored_again(bench: Bench) {
         let sid = sid();
         bench.store.handle_one(text("main", HEATHER, "hello", &sid)).await.unwrap();
-        let casewire_domain::command::Command::Text(mut facts, again) = text("main", HEATHER, "hello", &sid)
-        else {
-            unreachable!()
-        };
+        let Command::Text(mut facts, again) = text("main", HEATHER, "hello", &sid) else { unreachable!() };
         facts.dedupe_id = DedupeId::new("h:another").unwrap();
-        let again = casewire_domain::command::Command::Text(facts, again);
+        let again = Command::Text(facts, again);
         assert_eq!(bench.store.handle_one(again).await.unwrap(), Outcome::Duplicate);
     }
 
@@ -130,6 +129,17 @@ mod story {
         let bodies_stored: Vec<_> =
             texts.filter(|m| !m.automatic).map(|m| m.body.reveal().to_owned()).collect();
         assert_eq!(bodies_stored, [bodies.as_slice(), &["a\u{fffd}b"]].concat());
+    }
+
+    pub(super) async fn a_text_handled_late_takes_its_place_in_the_thread(bench: Bench) {
+        let mut early = text("main", HEATHER, "my heater is broken", &sid());
+        let case = bench.placed(HEATHER, "hello?").await;
+        let Command::Text(facts, _) = &mut early else { unreachable!() };
+        facts.received_at -= chrono::TimeDelta::minutes(5);
+        bench.store.handle_one(early).await.unwrap();
+        let view = bench.case(case).await;
+        assert_eq!(view.messages[0].message.body.reveal(), "my heater is broken");
+        assert_eq!(view.case.opened_at, view.messages[0].message.received_at);
     }
 
     pub(super) async fn case_numbers_are_given_once(bench: Bench) {

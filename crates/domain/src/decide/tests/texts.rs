@@ -211,6 +211,35 @@ fn a_text_nobody_can_place_is_set_aside_and_placed_once_it_can_be() {
 }
 
 #[test]
+fn a_text_handled_late_takes_its_place_in_the_thread() {
+    let mut bench = Bench::new();
+    let mut early = bench.draft(HEATHER, "my heater is broken");
+    early.facts.received_at -= TimeDelta::minutes(5);
+    let (case, _) = bench.placed(HEATHER, "hello?");
+    assert_eq!(bench.place(early), (case, Rule::JoinedCurrent));
+    let bodies: Vec<_> = bench.thread(case).iter().map(|m| m.body.reveal()).take(2).collect();
+    assert_eq!(bodies, ["my heater is broken", "hello?"]);
+    assert_eq!(bench.case(case).opened_at, bench.now - TimeDelta::minutes(5));
+    assert_eq!(bench.case(case).updated_at, bench.now);
+}
+
+#[test]
+fn clocks_that_disagree_do_not_turn_a_thread_round() {
+    let mut bench = Bench::new();
+    let mut ahead = bench.draft(HEATHER, "my heater is broken");
+    ahead.facts.received_at += TimeDelta::milliseconds(40);
+    let (case, _) = bench.place(ahead);
+    let directions: Vec<_> = bench.thread(case).iter().map(|message| message.direction).collect();
+    assert_eq!(directions, [Direction::Inbound, Direction::Outbound]);
+    let before = bench.now;
+    bench.wait(TimeDelta::milliseconds(-5));
+    bench.placed(HEATHER, "hello?");
+    bench.reply(case, "on our way", None);
+    bench.set(case, CaseStatus::Pending);
+    assert_eq!(bench.case(case).updated_at, before, "what lists are ordered by never goes back");
+}
+
+#[test]
 fn a_text_without_a_usable_sender_is_set_aside() {
     let mut bench = Bench::new();
     for sender in ["", "\u{7}bell", &"x".repeat(200)] {

@@ -114,7 +114,8 @@ impl Arrival<'_> {
             automatic: true,
             cause_id: Some(cause.id),
             why: Why::rule(Rule::Acknowledgement),
-            received_at: self.state.at,
+            // After its cause in the thread, even where ingest's clock is ahead of the database's.
+            received_at: self.state.at.max(cause.received_at),
             ..cause.clone()
         };
         let outgoing = Outgoing::queued(&message);
