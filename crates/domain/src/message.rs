@@ -129,4 +129,12 @@ impl Why {
     pub fn rule(rule: Rule) -> Self {
         Self { rule, passed_over: Vec::new() }
     }
+
+    /// The reason as a trail may tell it: eight digits that name no case are the customer's words (a phone
+    /// number, a date of birth) and stay with the text.
+    #[must_use]
+    pub fn without_words(&self) -> Self {
+        let cases = self.passed_over.iter().filter(|it| it.because != Because::NoSuchCase);
+        Self { rule: self.rule, passed_over: cases.copied().collect() }
+    }
 }

@@ -131,7 +131,7 @@ impl Arrival<'_> {
             &case,
             "customer",
             kind,
-            json!(why),
+            json!(why.without_words()),
             json!({ "message": message.id, "status": case.status }),
         );
         let row = event_row(self.state, self.facts, EventOutcome::Handled, None);

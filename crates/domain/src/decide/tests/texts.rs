@@ -74,6 +74,9 @@ fn a_number_that_leads_nowhere_is_ignored_with_the_reason_on_the_text() {
     let over: Vec<_> = over.iter().map(|it| (it.number.value(), it.because)).collect();
     assert_eq!(over, [(hers.value(), Because::NotAParticipant), (99_999_999, Because::NoSuchCase)]);
     assert_eq!(bench.thread(hers).len(), 2, "her case has not heard of it");
+    let told = &bench.trail(Trail::CaseOpened)[1].why["passed_over"];
+    let hers_alone = serde_json::json!([{ "number": hers, "because": "not_a_participant" }]);
+    assert_eq!(*told, hers_alone, "a trail holds numbers of cases, not what somebody wrote");
 }
 
 #[test]
