@@ -1,10 +1,18 @@
 //! How fast a line may send: a schedule of turns, one `interval` apart, kept as the time of the next turn.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How far a line may catch up with its schedule at once: a tenth of a second's worth, so that claims in
 /// rounds keep up with the rate and no second sees more than a tenth too many.
 const CATCH_UP: TimeDelta = TimeDelta::milliseconds(100);
+
+/// How long to wait before the next round of claims when a line's next turn is in so long: not for every
+/// single turn of a fast line, and not so long that it could not catch up.
+pub fn round(next_turn_in: TimeDelta) -> Duration {
+    next_turn_in.max(CATCH_UP / 2).to_std().unwrap_or_default()
+}
 
 /// The turns a line may take now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +66,23 @@ mod tests {
     fn a_line_keeps_its_rate() {
         for rate in [1_u32, 10, 100, 1_000] {
             let (sent, allowed) = (sent_in(60, rate), 60 * rate as usize);
+            assert!(sent >= allowed * 97 / 100 && sent <= allowed * 103 / 100 + 1, "{rate}/s: {sent}");
+        }
+    }
+
+    #[test]
+    fn who_looks_when_told_to_keeps_the_rate() {
+        for rate in [1_u32, 3, 20, 100, 1_000] {
+            let begin = DateTime::UNIX_EPOCH;
+            let (mut now, mut next_at, mut sent) = (begin, Turns::start(begin), 0);
+            while now < begin + TimeDelta::seconds(60) {
+                let turns = Turns::at(now, next_at, rate);
+                sent += turns.count;
+                next_at = turns.after(turns.count);
+                // A round is as late as on a busy machine.
+                now += TimeDelta::from_std(round(next_at - now)).unwrap() + TimeDelta::milliseconds(20);
+            }
+            let allowed = 60 * rate as usize;
             assert!(sent >= allowed * 97 / 100 && sent <= allowed * 103 / 100 + 1, "{rate}/s: {sent}");
         }
     }

@@ -191,66 +191,67 @@ impl State {
     }
 
     fn apply_one(&mut self, effect: Effect) {
-        let writes = &mut self.writes;
         match effect {
-            Effect::PutCase(case) => {
-                if self.free_numbers.front() == Some(&case.number) {
-                    self.free_numbers.pop_front();
-                }
-                self.case_numbers.insert(case.number, case.id);
-                writes.cases.insert(case.id, case.clone());
-                self.cases.insert(case.id, case);
-            }
+            Effect::PutCase(case) => self.put_case(case),
             Effect::SetCurrent(conversation, case) => {
                 if let Some(conversation) = self.conversations.get_mut(&conversation) {
                     conversation.current_case_id = Some(case);
                 }
-                writes.current.insert(conversation, case);
+                self.writes.current.insert(conversation, case);
             }
-            Effect::AddMessage(message) => {
-                if message.automatic {
-                    let times = self.automatic.entry((message.line_id, message.contact_id)).or_default();
-                    times.push(message.processed_at);
-                }
-                if let Some(sid) = &message.provider_sid {
-                    self.sids.insert((message.account_id, sid.clone()), message.id);
-                }
-                writes.new_messages.insert(message.id, message.clone());
-                self.messages.insert(message.id, message);
-            }
-            Effect::PutMessage(message) => {
-                if let Some(sid) = &message.provider_sid {
-                    self.sids.insert((message.account_id, sid.clone()), message.id);
-                }
-                let new = writes.new_messages.contains_key(&message.id);
-                let kept = if new { &mut writes.new_messages } else { &mut writes.changed_messages };
-                kept.insert(message.id, message.clone());
-                self.messages.insert(message.id, message);
-            }
+            Effect::AddMessage(message) => self.put_message(message, true),
+            Effect::PutMessage(message) => self.put_message(message, false),
             Effect::PutOutgoing(outgoing) => {
-                writes.outgoing.insert(outgoing.message_id, outgoing.clone());
+                self.writes.outgoing.insert(outgoing.message_id, outgoing.clone());
                 self.outbox.insert(outgoing.message_id, outgoing);
             }
             Effect::Dequeue(message) => {
-                writes.outgoing.remove(&message);
-                writes.dequeued.push(message);
+                self.writes.outgoing.remove(&message);
+                self.writes.dequeued.push(message);
                 self.outbox.remove(&message);
             }
-            Effect::Suppress(line, contact, learnt) => {
-                if learnt.overrules(self.suppressions.get(&(line, contact))) {
-                    writes.suppressions.insert((line, contact), learnt);
-                    self.suppressions.insert((line, contact), learnt);
-                }
-            }
-            Effect::Trail(entry) => writes.trail.push(entry),
+            Effect::Suppress(line, contact, learnt) => self.suppress((line, contact), learnt),
+            Effect::Trail(entry) => self.writes.trail.push(entry),
             Effect::PutEvent(row) => {
                 self.events.insert(row.facts.dedupe_id.clone(), row.outcome);
-                writes.events.insert(row.facts.dedupe_id.clone(), row);
+                self.writes.events.insert(row.facts.dedupe_id.clone(), row);
             }
             Effect::RememberReply(author, key, message) => {
                 self.replies.insert((author.clone(), key.clone()), message);
-                writes.replies.push((author, key, message));
+                self.writes.replies.push((author, key, message));
             }
+        }
+    }
+
+    fn put_case(&mut self, case: Case) {
+        if self.free_numbers.front() == Some(&case.number) {
+            self.free_numbers.pop_front();
+        }
+        self.case_numbers.insert(case.number, case.id);
+        self.writes.cases.insert(case.id, case.clone());
+        self.cases.insert(case.id, case);
+    }
+
+    fn put_message(&mut self, message: Message, new: bool) {
+        if new && message.automatic {
+            let times = self.automatic.entry((message.line_id, message.contact_id)).or_default();
+            times.push(message.processed_at);
+        }
+        if let Some(sid) = &message.provider_sid {
+            self.sids.insert((message.account_id, sid.clone()), message.id);
+        }
+        // What this batch added and then changed is added as it is in the end.
+        let writes = &mut self.writes;
+        let new = new || writes.new_messages.contains_key(&message.id);
+        let kept = if new { &mut writes.new_messages } else { &mut writes.changed_messages };
+        kept.insert(message.id, message.clone());
+        self.messages.insert(message.id, message);
+    }
+
+    fn suppress(&mut self, lane: (LineId, ContactId), learnt: Suppression) {
+        if learnt.overrules(self.suppressions.get(&lane)) {
+            self.writes.suppressions.insert(lane, learnt);
+            self.suppressions.insert(lane, learnt);
         }
     }
 }

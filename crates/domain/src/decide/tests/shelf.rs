@@ -29,7 +29,7 @@ pub(super) struct Shelf {
     pub(super) trail: Vec<TrailEntry>,
     pub(super) events: BTreeMap<DedupeId, EventRow>,
     replies: BTreeMap<(String, String), MessageId>,
-    numbers_taken: u32,
+    pub(super) numbers_taken: u32,
 }
 
 /// The first number a case gets.

@@ -214,6 +214,16 @@ fn a_text_nobody_can_place_is_set_aside_and_placed_once_it_can_be() {
 }
 
 #[test]
+fn when_all_numbers_are_taken_texts_still_join_and_the_others_are_kept() {
+    let mut bench = Bench::new();
+    bench.shelf.numbers_taken = CaseNumber::MAX - FIRST_NUMBER;
+    let (last, _) = bench.placed(HEATHER, "my heater is broken");
+    assert_eq!(last.value(), CaseNumber::MAX);
+    assert_eq!(bench.placed(HEATHER, "still cold").0, last);
+    assert_eq!(bench.text(IAN, "hello"), Outcome::SetAside("no case number was left".into()));
+}
+
+#[test]
 fn a_text_handled_late_takes_its_place_in_the_thread() {
     let mut bench = Bench::new();
     let mut early = bench.draft(HEATHER, "my heater is broken");
