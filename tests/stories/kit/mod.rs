@@ -1,13 +1,36 @@
 //! What the stories have in common.
 
+mod balancer;
+mod books;
+mod checker;
+mod cluster;
+mod dice;
 mod hook;
+mod role;
 
 use casewire_testkit::Casewire;
 use casewire_testkit::process::Start;
 
+pub(crate) use cluster::{ACCOUNT, Cluster, TOKEN, handset, person};
+pub(crate) use dice::Dice;
 pub(crate) use hook::{Hook, message_sid};
+pub(crate) use role::Role;
 
 /// The program under test.
 pub(crate) fn casewire(args: &[&str]) -> Start {
     args.iter().fold(Casewire::at(env!("CARGO_BIN_EXE_casewire")), |start, arg| start.arg(arg))
+}
+
+/// Tells whoever reads the test's output.
+#[expect(clippy::print_stdout, reason = "the figures of a run are worth reading")]
+pub(crate) fn say(what: &str) {
+    println!("{what}");
+}
+
+/// The end of what a role logged, when its story has failed.
+fn say_last_words(role: &Role) {
+    let log = role.log();
+    let lines: Vec<_> = log.lines().collect();
+    let last = lines.get(lines.len().saturating_sub(30)..).unwrap_or_default();
+    say(&format!("--- {} on port {} ---\n{}", role.name, role.port, last.join("\n")));
 }

@@ -1,0 +1,103 @@
+//! One role of a cluster: a process that can be killed, stopped and started again where it was.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use casewire_testkit::{Casewire, Finished, port};
+
+use super::casewire;
+
+/// A debug build on a busy machine needs its time.
+const START: Duration = Duration::from_secs(60);
+
+/// Names and values of the environment.
+pub(crate) type Environment = Vec<(String, String)>;
+
+pub(crate) struct Role {
+    pub(crate) name: &'static str,
+    /// Webhooks or API.
+    pub(crate) port: u16,
+    ops_port: u16,
+    environment: Environment,
+    running: Mutex<Option<Arc<Casewire>>>,
+}
+
+impl Role {
+    /// `name` is the subcommand.
+    pub(crate) fn new(name: &'static str, environment: &Environment) -> Self {
+        let (port, ops_port) = (port::free().unwrap(), port::free().unwrap());
+        let mut environment = environment.clone();
+        let mut set = |name: &str, port: u16| environment.push((name.into(), format!("127.0.0.1:{port}")));
+        set("CASEWIRE_SERVER__LISTEN", port);
+        set("CASEWIRE_SERVER__OPS_LISTEN", ops_port);
+        Self { name, port, ops_port, environment, running: Mutex::default() }
+    }
+
+    /// Gives it a variable more, before its first start.
+    pub(crate) fn set(&mut self, variable: (String, String)) {
+        self.environment.push(variable);
+    }
+
+    /// Starts it and returns at once.
+    pub(crate) fn spawn(&self) {
+        let start = self
+            .environment
+            .iter()
+            .fold(casewire(&[self.name]), |start, (name, value)| start.env(name, value));
+        *self.running.lock().unwrap() = Some(Arc::new(start.spawn().unwrap()));
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) async fn ready(&self) {
+        self.process().wait_until_ready(&self.ops("readyz"), START).await.unwrap();
+    }
+
+    pub(crate) async fn start(&self) {
+        self.spawn();
+        self.ready().await;
+    }
+
+    /// Kills it with -9.
+    pub(crate) fn kill(&self) {
+        self.process().kill().unwrap();
+    }
+
+    /// Asks it to end, and waits for that.
+    pub(crate) async fn stop(&self, within: Duration) -> Finished {
+        let process = self.process();
+        process.terminate().unwrap();
+        process.wait(within).await.unwrap()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process().is_running().unwrap()
+    }
+
+    /// What it has logged since its last start.
+    pub(crate) fn log(&self) -> String {
+        let running = self.running.lock().unwrap().clone();
+        running.map(|process| process.stdout() + &process.stderr()).unwrap_or_default()
+    }
+
+    /// What one of its metrics says.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let answer = casewire_testkit::http::client().unwrap().get(self.ops("metrics")).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no metric {name} in {text}")).parse().unwrap()
+    }
+
+    /// A URL of its ops port.
+    pub(crate) fn ops(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.ops_port)
+    }
+
+    /// A URL of its own port.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    fn process(&self) -> Arc<Casewire> {
+        self.running.lock().unwrap().clone().unwrap()
+    }
+}
