@@ -4,6 +4,7 @@
 mod acknowledgements;
 mod attempts;
 mod bench;
+mod once;
 mod opt_outs;
 mod replies;
 mod reports;
