@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use casewire_bus::{PublishError, Published, Stream, Unreadable, ack_all};
 use casewire_testkit::eventually;
 
@@ -90,8 +90,10 @@ async fn a_second_publish_of_the_same_id_stores_nothing(adapter: Adapter) -> Res
     let second = stream.publish(&event("i:AC1:SM1"), 0).await?;
     assert_eq!(second, Published { sequence: first.sequence, duplicate: true });
     ensure!(stored(&stream.publish(&event("i:AC1:SM2"), 0).await?));
-    let deliveries = fetch_now(&mut *stream.consume(0).await?).await?;
+    let mut consumer = stream.consume(0).await?;
+    let deliveries = fetch(&mut *consumer, 2).await?;
     assert_eq!(deliveries.iter().map(id_of).collect::<Vec<_>>(), ["i:AC1:SM1", "i:AC1:SM2"]);
+    ensure!(fetch_now(&mut *consumer).await?.is_empty());
     Ok(())
 }
 
@@ -174,7 +176,7 @@ async fn an_event_put_off_does_not_hold_up_the_others(adapter: Adapter) -> Resul
     let stream = rig.stream();
     publish_all(&*stream, &ids(20)).await?;
     let mut consumer = stream.consume(0).await?;
-    let wait = Duration::from_secs(2);
+    let wait = Duration::from_secs(3);
     let start = Instant::now();
     for delivery in fetch(&mut *consumer, 5).await? {
         delivery.retry(wait).await?;
@@ -193,16 +195,18 @@ async fn an_event_put_off_does_not_hold_up_the_others(adapter: Adapter) -> Resul
 async fn a_full_stream_refuses_and_loses_nothing(adapter: Adapter) -> Result<()> {
     let rig = Rig::start(adapter, Settings { max_bytes: 50_000, ..Settings::default() }).await?;
     let stream = rig.stream();
-    let mut accepted = Vec::new();
-    let refused = loop {
-        let id = format!("i:AC1:SM{:04}", accepted.len());
-        match stream.publish(&event_of(&id, 1000), 0).await {
-            Ok(_) => accepted.push(id),
-            Err(error) => break (id, error),
+    let mut accepted = ids(100);
+    let mut refusal = None;
+    for (number, id) in accepted.iter().enumerate() {
+        if let Err(error) = stream.publish(&event_of(id, 1000), 0).await {
+            refusal = Some((number, error));
+            break;
         }
-    };
-    let (refused, error) = refused;
+    }
+    let (number, error) = refusal.context("100 events of 1000 bytes fitted into 50000")?;
     assert_eq!(error, PublishError::Full);
+    accepted.truncate(number + 1);
+    let refused = accepted.remove(number);
     ensure!(accepted.len() > 20, "only {} fitted", accepted.len());
     let known = stream.publish(&event_of(&accepted[0], 1000), 0).await?;
     ensure!(known.duplicate, "what is stored already is no matter of room");
