@@ -1,5 +1,6 @@
 //! What only JetStream does: servers come and go, and their set-up may not be ours.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -242,6 +243,32 @@ async fn a_password_opens_a_guarded_server_and_a_wrong_one_does_not() -> Result<
     ensure!(right.wait_connected(PATIENCE).await);
     right.prepare().await?;
     ensure!(!wrong.wait_connected(Duration::from_millis(500)).await);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_our_own_authority_is_trusted_when_its_certificates_are_given() -> Result<()> {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls");
+    let (certificate, key) = (files.join("server.pem"), files.join("server.key"));
+    let server =
+        NatsServer::start_with(&format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}")).await?;
+    let plain = Settings::default().jetstream(server.url());
+    let trusting = JetStreamConfig { ca_file: Some(files.join("ca.pem")), ..plain.clone() };
+    let trusting = JetStream::connect(trusting).await?;
+    ensure!(trusting.wait_connected(PATIENCE).await);
+    trusting.prepare().await?;
+    Stream::publish(&trusting, &event("i:AC1:SM1"), 0).await?;
+    let stranger = JetStream::connect(plain).await?;
+    ensure!(!stranger.wait_connected(Duration::from_millis(500)).await);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_tls_is_refused_when_tls_is_required() -> Result<()> {
+    let server = NatsServer::start().await?;
+    let config = JetStreamConfig { require_tls: true, ..Settings::default().jetstream(server.url()) };
+    let stream = JetStream::connect(config).await?;
+    ensure!(!stream.wait_connected(Duration::from_millis(500)).await);
     Ok(())
 }
 
