@@ -4,16 +4,22 @@ mod balancer;
 mod books;
 mod checker;
 mod cluster;
+mod desk;
 mod dice;
+mod home;
 mod hook;
+mod page;
 mod role;
 
 use casewire_testkit::Casewire;
 use casewire_testkit::process::Start;
 
 pub(crate) use cluster::{ACCOUNT, Cluster, TOKEN, handset, person};
+pub(crate) use desk::{Desk, bodies, texts};
 pub(crate) use dice::Dice;
+pub(crate) use home::{Home, SOON, Up, sentence};
 pub(crate) use hook::{Hook, message_sid};
+pub(crate) use page::Page;
 pub(crate) use role::Role;
 
 /// The program under test.

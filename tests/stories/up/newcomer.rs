@@ -1,0 +1,163 @@
+//! From an empty folder to an answered customer.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::json;
+
+use crate::kit::{Desk, Home, Page, bodies, casewire, say, texts};
+
+const CUSTOMER: &str = "+12065550100";
+
+/// What the issue promises of a release build; a debug build on a busy machine gets more.
+const TO_BANNER: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 2 });
+/// From an empty folder to the acknowledgement on the handset, delivered.
+const TO_DELIVERED: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_newcomer_texts_is_acknowledged_answered_and_heard_again() {
+    let home = Home::new();
+    let begun = Instant::now();
+    let up = home.start().await;
+    let to_banner = begun.elapsed();
+
+    let page = Page::open(&up.base, &up.link).await;
+    let shown = page.get("/demo").send().await.unwrap();
+    assert_eq!(shown.status(), StatusCode::OK);
+    assert_eq!(shown.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+    let news = page.follow().await;
+
+    // The first text opens a case, and its number comes back.
+    let sent = page.text(CUSTOMER, "my heater is broken").await;
+    assert_eq!((&sent["taken"], &sent["webhooks"][0]["status"]), (&json!(true), &json!(200)));
+    let desk = Desk::new(&up.base, &home.run(&["token", "create", "--name", "laptop"]).await);
+    let acknowledged = page.arrived(CUSTOMER, "case number").await;
+    let cases = desk.cases("").await;
+    let first = cases[0]["number"].as_str().unwrap().to_owned();
+    assert_eq!((cases.len(), first.as_str()), (1, "00001001"));
+    assert_eq!(acknowledged["body"], format!("Thanks, we have your message. Your case number is {first}."));
+    assert_eq!(news.of("case_opened").await["case"], first);
+    let case = desk.case_when(&first, "the acknowledgement is delivered", is_delivered).await;
+    let to_delivered = begun.elapsed();
+    assert_eq!(case["status"], "open");
+    assert_eq!(news.of("delivery_changed").await["case"], first);
+
+    // The second joins it, unanswered.
+    page.text(CUSTOMER, "it is cold in here").await;
+    let case = desk.case_when(&first, "two texts", |case| bodies(case, "inbound").len() == 2).await;
+    assert_eq!(bodies(&case, "inbound"), ["my heater is broken", "it is cold in here"]);
+    assert_eq!(case["messages"][2]["why"]["rule"], "joined_current");
+    assert_eq!(bodies(&case, "outbound").len(), 1);
+
+    // A reply that is asked for twice arrives once.
+    let reply = desk.reply(&first, "We are on our way.", "key-1").await;
+    assert_eq!(reply.0, StatusCode::CREATED);
+    assert_eq!(desk.reply(&first, "We are on our way.", "key-1").await, reply);
+    page.arrived(CUSTOMER, "on our way").await;
+    desk.case_when(&first, "the reply is delivered", |case| {
+        texts(case, "outbound").filter(|text| text["status"] == "delivered").count() == 2
+    })
+    .await;
+
+    // Closed, it is joined no more; named, it is opened again.
+    assert_eq!(desk.set_status(&first, "closed").await["status"], "closed");
+    page.text(CUSTOMER, "now the tap drips").await;
+    page.arrived(CUSTOMER, "00001002").await;
+    page.text(CUSTOMER, &format!("about {first}: it broke again")).await;
+    let case = desk.case_when(&first, "it is open again", |case| case["status"] == "open").await;
+    assert_eq!(bodies(&case, "inbound")[2], format!("about {first}: it broke again"));
+    assert_eq!(bodies(&desk.case("00001002").await, "inbound"), ["now the tap drips"]);
+
+    // Twilio answers STOP by itself, and nothing is sent after it.
+    let stop = page.text(CUSTOMER, "STOP").await;
+    assert_eq!(stop["keyword"], "stop");
+    assert_eq!(page.arrived(CUSTOMER, "unsubscribed").await["origin"], "keyword");
+    desk.case_when(&first, "the contact has opted out", |case| case["opted_out"] == true).await;
+    let (status, problem) = desk.reply(&first, "Still there?", "key-2").await;
+    assert_eq!((status, &problem["status"]), (StatusCode::CONFLICT, &json!(409)));
+    assert_eq!(desk.cases("").await.len(), 2);
+
+    let replies =
+        page.inbox(CUSTOMER).await.iter().filter(|text| text["body"] == "We are on our way.").count();
+    assert_eq!(replies, 1);
+    say(&format!(
+        "banner after {to_banner:?}, acknowledgement delivered after {to_delivered:?}, all of it in {:?}",
+        begun.elapsed()
+    ));
+    assert!(to_banner < TO_BANNER, "the banner took {to_banner:?}");
+    assert!(to_delivered < TO_DELIVERED, "from nothing to delivered took {to_delivered:?}");
+    up.stop().await;
+}
+
+fn is_delivered(case: &serde_json::Value) -> bool {
+    texts(case, "outbound").any(|text| text["automatic"] == true && text["status"] == "delivered")
+}
+
+#[tokio::test]
+async fn the_command_that_is_printed_to_try_next_can_be_pasted() {
+    let home = Home::new();
+    let up = home.start().await;
+    let said = up.process.stdout();
+    let line = said.lines().find(|line| line.contains("simulator text")).unwrap().trim();
+    assert!(line.starts_with(env!("CARGO_BIN_EXE_casewire")), "{line}");
+    let pasted = std::process::Command::new("/bin/sh").args(["-c", line]).output().unwrap();
+    let printed = String::from_utf8(pasted.stdout).unwrap();
+    assert!(printed.contains("the webhook answered 200"), "{printed}");
+    casewire_testkit::eventually("the case is listed", Duration::from_secs(10), async || {
+        let listed = home.run(&["case", "list"]).await;
+        listed.contains("00001001") && listed.contains(CUSTOMER)
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_link_opens_one_session_and_a_stranger_none() {
+    let home = Home::new();
+    let up = home.start().await;
+    let client = casewire_testkit::http::client().unwrap();
+    let status = async |url: String| client.get(url).send().await.unwrap().status();
+    for path in ["/demo", "/api/v1/cases", "/simulator/ledger", "/simulator/handsets/+12065550100/messages"] {
+        assert_eq!(status(format!("{}{path}", up.base)).await, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    Page::open(&up.base, &up.link).await;
+    assert_eq!(status(up.link.clone()).await, StatusCode::FORBIDDEN, "the link is used up");
+}
+
+#[tokio::test]
+async fn the_fourth_automatic_reply_in_ten_minutes_is_held_back_and_the_case_says_why() {
+    let home = Home::new();
+    let up = home.start().await;
+    let page = Page::open(&up.base, &up.link).await;
+    let desk = Desk::new(&up.base, &home.run(&["token", "create", "--name", "laptop"]).await);
+    for number in ["00001001", "00001002", "00001003", "00001004"] {
+        page.text(CUSTOMER, "hello?").await;
+        casewire_testkit::eventually("the case is there", Duration::from_secs(10), async || {
+            desk.cases("").await.iter().any(|case| case["number"] == number)
+        })
+        .await
+        .unwrap();
+        desk.set_status(number, "closed").await;
+    }
+    let case = desk.case("00001004").await;
+    assert_eq!(bodies(&case, "outbound").len(), 0);
+    let held = case["events"].as_array().unwrap().iter();
+    let held: Vec<_> = held.filter(|event| event["kind"] == "acknowledgement_withheld").collect();
+    assert_eq!(held[0]["words"], "Automatic reply held back");
+    assert!(held[0]["reason"].as_str().unwrap().contains("ten minutes"), "{held:?}");
+    casewire_testkit::eventually("three replies arrive", Duration::from_secs(10), async || {
+        page.inbox(CUSTOMER).await.len() == 3
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_start_says_nothing_but_where_everything_is() {
+    let home = Home::new();
+    let up = home.start().await;
+    assert_eq!(up.process.stderr(), "", "nothing went wrong, so nothing is logged");
+    let version = casewire(&["--version"]).run_well(Duration::from_secs(10)).await.unwrap();
+    assert!(up.process.stdout().starts_with(&format!("{} is up", version.trim())));
+}
