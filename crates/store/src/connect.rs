@@ -21,6 +21,10 @@ pub struct Config {
     pub acquire_timeout: Duration,
     /// How long one statement may run. Fifteen seconds: a batch takes milliseconds.
     pub statement_timeout: Duration,
+    /// How long a whole transaction may go without its end. Twenty seconds: a server that froze, or a network
+    /// that swallows everything, ends no statement; and below the 30 s after which the stream gives a batch to
+    /// another worker.
+    pub transaction_timeout: Duration,
 }
 
 impl Config {
@@ -31,6 +35,7 @@ impl Config {
             max_connections: 16,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(15),
+            transaction_timeout: Duration::from_secs(20),
         }
     }
 

@@ -1,17 +1,19 @@
 //! Events that could not be handled, events that wait, and what a command line asks a worker to do.
 
+use std::time::Duration;
+
 use casewire_domain::event::{DedupeId, EventKind};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult,
+    QueryFilter, QueryOrder, QuerySelect, Statement, Value,
 };
 use uuid::Uuid;
 
-use crate::Store;
 use crate::entity::{event, request, word};
 use crate::error::Error;
+use crate::{Held, Store};
 
 /// An event that could not be handled.
 #[derive(Clone, Debug)]
@@ -110,7 +112,7 @@ impl Store {
         Ok(replays)
     }
 
-    /// Says what came of a request.
+    /// Says what came of a request. Where another worker has said so already, that stands.
     pub async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error> {
         self.in_tx(move |tx, _| {
             Box::pin(async move {
@@ -118,6 +120,7 @@ impl Store {
                     .col_expr(request::Column::DoneAt, Expr::value(tx.at))
                     .col_expr(request::Column::Outcome, Expr::value(outcome))
                     .filter(request::Column::Id.eq(id))
+                    .filter(Expr::cust("done_at is null"))
                     .exec(&tx.connection)
                     .await?;
                 Ok(())
@@ -132,15 +135,29 @@ impl Store {
         Ok(row.and_then(|row| row.outcome))
     }
 
+    /// How many dead letters there are.
+    pub async fn dead_letter_depth(&self) -> Result<Held, Error> {
+        let connection = &self.inner.connections.reader;
+        let sql = "select count(*) as messages, min(handled_at) as oldest from event where outcome = 'dead'";
+        let statement = Statement::from_string(connection.get_database_backend(), sql);
+        Ok(Held::find_by_statement(statement).one(connection).await?.unwrap_or_default())
+    }
+
     /// Statuses that came before we knew the text they speak of, and whose text is known by now: in their
-    /// wire form, to be handled again.
-    pub async fn ripe_statuses(&self, most: u64) -> Result<Vec<Vec<u8>>, Error> {
+    /// wire form, to be handled again. Of those received longer ago than `patience` none is looked for; those
+    /// that were tried and went on waiting come last.
+    pub async fn ripe_statuses(&self, most: u64, patience: Duration) -> Result<Vec<Vec<u8>>, Error> {
         let connection = &self.inner.connections.reader;
         let sql = "select e.raw from event e where e.outcome = 'waiting' and e.raw is not null \
+                   and e.received_at > $2 \
                    and exists (select 1 from message m join line l on l.account_id = m.account_id \
-                     where l.webhook_id = e.line and m.provider_sid = e.provider_sid) limit $1";
-        let limit = Value::from(i64::try_from(most).unwrap_or(i64::MAX));
-        let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, [limit]);
+                     where l.webhook_id = e.line and m.provider_sid = e.provider_sid) \
+                   order by e.handled_at limit $1";
+        let patience = TimeDelta::from_std(patience).ok();
+        let since = patience.and_then(|patience| (self.inner.clock)().checked_sub_signed(patience));
+        let since = since.unwrap_or(DateTime::UNIX_EPOCH);
+        let values = [Value::from(i64::try_from(most).unwrap_or(i64::MAX)), Value::from(since)];
+        let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
         let rows = connection.query_all_raw(statement).await?;
         rows.iter().map(|row| Ok(row.try_get("", "raw")?)).collect()
     }

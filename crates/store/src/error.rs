@@ -9,8 +9,8 @@ pub enum Error {
     #[error("the database is not available: {0}")]
     Unavailable(#[source] DbErr),
     /// Another transaction was in the way. Retry, at once.
-    #[error("another transaction was in the way")]
-    Conflict,
+    #[error("another transaction was in the way: {0}")]
+    Conflict(#[source] DbErr),
     /// The database refuses the data. Final: set the command aside.
     #[error("the database refused the statement: {0}")]
     Refused(#[source] DbErr),
@@ -22,7 +22,8 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// The schema is not the one this version knows. Final until `casewire migrate` has run.
+    /// The schema is not the one this version knows, or its tables may not be used. Final until a person has
+    /// acted: `casewire migrate`, or a grant.
     #[error("{0}")]
     Schema(String),
     /// The master key is not the one this installation's secrets were sealed with. Final.
@@ -42,7 +43,22 @@ pub enum Error {
 impl Error {
     /// Whether the same operation may succeed later without anything being changed about it.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Conflict)
+        matches!(self, Self::Unavailable(_) | Self::Conflict(_))
+    }
+
+    /// Whether what was handed in is to blame, as far as can be told: a batch that failed so may succeed without
+    /// one of its commands. After any other error nothing is known against them, so they must be kept.
+    pub fn blames_input(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Unreadable { .. } | Self::Interrupted)
+    }
+
+    /// The database said no so often to what was in the way that it cannot be another transaction: the row that
+    /// should be unique is there to stay.
+    pub(crate) fn persistent(self) -> Self {
+        match self {
+            Self::Conflict(error) if is_unique_violation(&error) => Self::Refused(error),
+            other => other,
+        }
     }
 }
 
@@ -50,20 +66,27 @@ impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         match kind(&error) {
             Kind::Unavailable => Self::Unavailable(error),
-            Kind::Conflict => Self::Conflict,
+            Kind::Conflict => Self::Conflict(error),
             Kind::Refused => Self::Refused(error),
+            Kind::Schema => Self::Schema(format!("the database is not as this version needs it: {error}")),
         }
     }
 }
 
+#[derive(Debug, PartialEq)]
 enum Kind {
     Unavailable,
     Conflict,
     Refused,
+    Schema,
+}
+
+fn is_unique_violation(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
 fn kind(error: &DbErr) -> Kind {
-    if let Some(SqlErr::UniqueConstraintViolation(_)) = error.sql_err() {
+    if is_unique_violation(error) {
         return Kind::Conflict;
     }
     let runtime = match error {
@@ -73,7 +96,10 @@ fn kind(error: &DbErr) -> Kind {
     };
     let RuntimeErr::SqlxError(error) = runtime else { return Kind::Unavailable };
     match error.as_ref() {
-        SqlxError::Database(error) => by_code(error.code().as_deref().unwrap_or_default()),
+        SqlxError::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            if code.len() == 5 { by_sqlstate(&code) } else { by_sqlite_code(&code, error.message()) }
+        }
         SqlxError::Io(_)
         | SqlxError::Tls(_)
         | SqlxError::Protocol(_)
@@ -84,24 +110,62 @@ fn kind(error: &DbErr) -> Kind {
     }
 }
 
-/// PostgreSQL has five-character SQLSTATEs, SQLite decimal (extended) result codes.
-fn by_code(code: &str) -> Kind {
-    match code {
+/// Only what a value can cause is held against the values. A server that is away, full, read-only after a
+/// failover, or in any other trouble must never turn texts into dead letters.
+fn by_sqlstate(code: &str) -> Kind {
+    match code.get(..2) {
         // Serialization failure, deadlock.
-        "40001" | "40P01" => Kind::Conflict,
-        // Lock not available, query canceled by a time-out.
-        "55P03" | "57014" => Kind::Unavailable,
-        // Read-only after a failover.
-        "25006" => Kind::Unavailable,
-        _ if code.len() == 5 => match code.get(..2) {
-            // Connection, resources (disk, memory, connections), operator intervention, system error.
-            Some("08" | "53" | "57" | "58") => Kind::Unavailable,
-            _ => Kind::Refused,
-        },
-        // The primary code is the low byte: busy, locked, no memory, read-only, interrupted, IO, full, cannot open.
-        _ => match code.parse::<u32>().map(|code| code & 0xff) {
-            Ok(5..=10 | 13 | 14) => Kind::Unavailable,
-            _ => Kind::Refused,
-        },
+        Some("40") => Kind::Conflict,
+        // One row twice in a statement, bad value, constraint, beyond a limit of the server, raised by a trigger.
+        Some("21" | "22" | "23" | "54" | "P0") => Kind::Refused,
+        // No such table or column, no right to use it.
+        Some("42") => Kind::Schema,
+        _ => Kind::Unavailable,
+    }
+}
+
+/// The primary code is the low byte of the extended one.
+fn by_sqlite_code(code: &str, message: &str) -> Kind {
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        // A general error: a table that is not there; or a statement that a value made too large.
+        Ok(1) if message.starts_with("no such ") || message.contains(" has no column ") => Kind::Schema,
+        // Too big, constraint, mismatch, out of range.
+        Ok(1 | 18 | 19 | 20 | 25) => Kind::Refused,
+        _ => Kind::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_value_can_cause_is_held_against_it() {
+        for (code, expected) in [
+            ("40P01", Kind::Conflict),
+            ("22021", Kind::Refused),
+            ("23514", Kind::Refused),
+            ("42P01", Kind::Schema),
+            ("42501", Kind::Schema),
+            ("57P01", Kind::Unavailable),
+            ("53100", Kind::Unavailable),
+            ("25006", Kind::Unavailable),
+            ("28P01", Kind::Unavailable),
+            ("3D000", Kind::Unavailable),
+            ("XX000", Kind::Unavailable),
+        ] {
+            assert_eq!(by_sqlstate(code), expected, "{code}");
+        }
+        for (code, message, expected) in [
+            ("1811", "raised", Kind::Refused),
+            ("1", "too many SQL variables", Kind::Refused),
+            ("1", "no such table: message", Kind::Schema),
+            ("5", "database is locked", Kind::Unavailable),
+            ("13", "database or disk is full", Kind::Unavailable),
+            ("11", "database disk image is malformed", Kind::Unavailable),
+            ("", "", Kind::Unavailable),
+        ] {
+            assert_eq!(by_sqlite_code(code, message), expected, "{code} {message}");
+        }
     }
 }

@@ -24,8 +24,8 @@ impl Store {
         let mut tries = 1;
         loop {
             match self.handle_once(commands.clone()).await {
-                Err(Error::Conflict) if tries < CONFLICT_TRIES => tries += 1,
-                result => return result,
+                Err(Error::Conflict(_)) if tries < CONFLICT_TRIES => tries += 1,
+                result => return result.map_err(Error::persistent),
             }
         }
     }

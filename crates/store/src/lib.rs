@@ -19,6 +19,7 @@ pub mod view;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -27,7 +28,7 @@ pub use admin::{Account, LineRow, LineSettings, NewLine};
 pub use connect::Config;
 pub use dead_letter::{DeadLetter, ReplayRequest};
 pub use error::Error;
-pub use sending::{Claim, Claimed, OutboxDepth};
+pub use sending::{Claim, Claimed, Claims, Held, OutboxDepth};
 pub use tokens::{Caller, TokenKind};
 
 use connect::Connections;
@@ -45,6 +46,7 @@ pub struct Store {
 
 struct Inner {
     connections: Connections,
+    transaction_timeout: Duration,
     rules: RulesCache,
     numbers: Numbers,
     mint: Box<dyn Fn() -> Uuid + Send + Sync>,
@@ -58,6 +60,7 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 connections,
+                transaction_timeout: config.transaction_timeout,
                 rules: RulesCache::default(),
                 numbers: Numbers::default(),
                 mint: Box::new(Uuid::now_v7),

@@ -54,7 +54,7 @@ impl Store {
         let applied: Vec<_> = match Migrator::get_migration_models(db).await {
             Ok(models) => models.into_iter().map(|m| m.version).collect(),
             Err(error) => match Error::from(error) {
-                Error::Refused(_) => Vec::new(),
+                Error::Schema(_) => Vec::new(),
                 other => return Err(other),
             },
         };

@@ -1,23 +1,25 @@
 //! The outbox as a queue: claiming what may be sent now, and noticing attempts whose process is gone.
 
-use std::collections::HashSet;
+mod parties;
+mod turns;
+
 use std::time::Duration;
 
 use casewire_domain::directory::AccountEntry;
-use casewire_domain::rate::Turns;
-use casewire_domain::{AccountId, Address, LineId, MessageId, Text};
+use casewire_domain::outbox::OutboxState;
+use casewire_domain::{AccountId, Address, LineId, MessageId, Text, rate};
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement, Value,
 };
 use uuid::Uuid;
 
-use crate::entity::{account, contact, line, line_rate, message, outbox, suppression, uncount};
+use crate::entity::{outbox, uncount, word};
 use crate::error::Error;
 use crate::transaction::Tx;
-use crate::{Inner, Store, directory};
+use crate::{Inner, Store};
+use turns::DueLine;
 
 /// What a sender asks for.
 #[derive(Clone, Debug)]
@@ -51,26 +53,34 @@ pub struct Claimed {
     pub suppressed: bool,
 }
 
-/// Most lines looked at in one claim; those whose texts have waited longest come first.
-const MOST_LINES: u64 = 64;
+/// What a claim took.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    /// The messages, in the order they were queued.
+    pub messages: Vec<Claimed>,
+    /// When to claim again, where a line has more that only its rate holds back. Such a line catches up with a
+    /// tenth of a second of its rate and no more, so that whoever looks less often than this sends too slowly.
+    pub again_in: Option<Duration>,
+}
 
 impl Store {
     /// Takes messages that may be sent now: the oldest of each conversation, within each line's rate, none
     /// whose earlier text is unsettled. What is returned is marked as being sent, in a committed
     /// transaction: a crash from here on leaves it uncertain, and never sent twice.
-    pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, Error> {
+    pub async fn claim(&self, claim: Claim) -> Result<Claims, Error> {
         self.in_tx(move |tx, inner| {
             Box::pin(async move {
                 let mut ids = Vec::new();
-                for line in due_lines(tx, &claim).await? {
+                for line in turns::due_lines(tx, &claim.paused).await? {
                     let left = claim.most - ids.len();
                     if left == 0 {
                         break;
                     }
-                    ids.extend(claim_of_line(tx, inner, line, left).await?);
+                    ids.extend(claim_of_line(tx, inner, &line, left).await?);
                 }
                 begin_attempts(tx, &ids, claim.lease).await?;
-                claimed(tx, ids).await
+                let again_in = turns::next_turn(tx).await?.map(rate::round);
+                Ok(Claims { messages: parties::claimed(tx, ids).await?, again_in })
             })
         })
         .await
@@ -95,92 +105,57 @@ impl Store {
         .await
     }
 
-    /// How many messages wait and how many are held as uncertain, and since when the oldest waits.
+    /// What the outbox holds, by state.
     pub async fn outbox_depth(&self) -> Result<OutboxDepth, Error> {
-        let sql = "select count(*) filter (where state <> 'uncertain') as waiting, \
-                   count(*) filter (where state = 'uncertain') as uncertain, \
-                   min(queued_at) filter (where state <> 'uncertain') as oldest from outbox";
+        #[derive(FromQueryResult)]
+        struct Row {
+            state: String,
+            messages: i64,
+            oldest: DateTime<Utc>,
+        }
+        let sql = "select state, count(*) as messages, min(queued_at) as oldest from outbox group by state";
         let connection = &self.inner.connections.reader;
         let statement = Statement::from_string(connection.get_database_backend(), sql);
-        let depth = OutboxDepth::find_by_statement(statement).one(connection).await?;
-        Ok(depth.unwrap_or_default())
+        let mut depth = OutboxDepth::default();
+        for row in Row::find_by_statement(statement).all(connection).await? {
+            let held = Held { messages: row.messages, oldest: Some(row.oldest) };
+            match word("outbox", OutboxState::parse, &row.state)? {
+                OutboxState::Pending => depth.pending = held,
+                OutboxState::Sending => depth.sending = held,
+                OutboxState::Uncertain => depth.uncertain = held,
+            }
+        }
+        Ok(depth)
     }
 }
 
-/// How much is in the outbox.
-#[derive(Clone, Debug, Default, FromQueryResult)]
+/// What the outbox holds.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct OutboxDepth {
-    /// Messages pending or being sent.
-    pub waiting: i64,
+    /// Messages that wait for their turn.
+    pub pending: Held,
+    /// Messages of which an attempt is under way.
+    pub sending: Held,
     /// Messages held because nobody knows whether the provider took them.
-    pub uncertain: i64,
-    /// When the oldest waiting one was queued.
+    pub uncertain: Held,
+}
+
+/// How much of something waits for its end.
+#[derive(Clone, Copy, Debug, Default, FromQueryResult)]
+pub struct Held {
+    /// How many messages or events.
+    pub messages: i64,
+    /// When the oldest of them began to wait.
     pub oldest: Option<DateTime<Utc>>,
 }
 
-/// Lines with messages due, longest waiting first, those of paused accounts left out.
-async fn due_lines(tx: &Tx, claim: &Claim) -> Result<Vec<(LineId, u32)>, Error> {
-    let paused: Vec<Uuid> = claim.paused.iter().map(|id| id.0).collect();
-    let due: Vec<Uuid> = outbox::Entity::find()
-        .select_only()
-        .column(outbox::Column::LineId)
-        .filter(Expr::cust("state = 'pending'"))
-        .filter(outbox::Column::DueAt.lte(tx.at))
-        .group_by(outbox::Column::LineId)
-        .order_by_asc(outbox::Column::DueAt.min())
-        .limit(MOST_LINES)
-        .into_tuple()
-        .all(&tx.connection)
-        .await?;
-    if due.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = line::Entity::find()
-        .filter(line::Column::Id.is_in(due.iter().copied()))
-        .filter(line::Column::AccountId.is_not_in(paused))
-        .all(&tx.connection)
-        .await?;
-    let rate = |id: &Uuid| {
-        rows.iter().find(|row| row.id == *id).map(|row| (LineId(row.id), uncount(row.per_second)))
-    };
-    Ok(due.iter().filter_map(rate).collect())
-}
-
 /// What one line may send now. Its rate row is locked, or the line is left to whoever holds it.
-async fn claim_of_line(
-    tx: &Tx,
-    inner: &Inner,
-    (line, per_second): (LineId, u32),
-    most: usize,
-) -> Result<Vec<Uuid>, Error> {
-    let Some(next_at) = lock_rate(tx, inner, line).await? else { return Ok(Vec::new()) };
-    let turns = Turns::at(tx.at, next_at, per_second);
+async fn claim_of_line(tx: &Tx, inner: &Inner, line: &DueLine, most: usize) -> Result<Vec<Uuid>, Error> {
+    let Some(turns) = turns::turns(tx, inner, line).await? else { return Ok(Vec::new()) };
     let most = turns.count.min(most);
-    if most == 0 {
-        return Ok(Vec::new());
-    }
-    let ids = sendable(tx, inner, line, most).await?;
-    line_rate::Entity::update_many()
-        .col_expr(line_rate::Column::NextAt, Expr::value(turns.after(ids.len())))
-        .filter(line_rate::Column::LineId.eq(line.0))
-        .exec(&tx.connection)
-        .await?;
+    let ids = if most == 0 { Vec::new() } else { sendable(tx, inner, line.id(), most).await? };
+    turns::take(tx, line, turns, ids.len()).await?;
     Ok(ids)
-}
-
-/// When the line may send next, its row locked; `None` while another claim holds it.
-async fn lock_rate(tx: &Tx, inner: &Inner, line: LineId) -> Result<Option<DateTime<Utc>>, Error> {
-    let fresh = line_rate::ActiveModel { line_id: Set(line.0), next_at: Set(Turns::start(tx.at)) };
-    let once = OnConflict::column(line_rate::Column::LineId).do_nothing().to_owned();
-    line_rate::Entity::insert(fresh).on_conflict(once).exec_without_returning(&tx.connection).await?;
-    let mut sql = "select next_at from line_rate where line_id = $1".to_owned();
-    if inner.connections.is_postgres() {
-        sql.push_str(" for update skip locked");
-    }
-    let statement =
-        Statement::from_sql_and_values(tx.connection.get_database_backend(), sql, [Value::from(line.0)]);
-    let row = tx.connection.query_one_raw(statement).await?;
-    Ok(row.map(|row| row.try_get("", "next_at")).transpose()?)
 }
 
 /// The oldest pending message of each conversation whose earlier texts are settled. An uncertain one holds
@@ -216,70 +191,4 @@ async fn begin_attempts(tx: &Tx, ids: &[Uuid], lease: Duration) -> Result<(), Er
         .exec(&tx.connection)
         .await?;
     Ok(())
-}
-
-/// Everything a sender needs of these messages, in the order they were queued.
-async fn claimed(tx: &Tx, ids: Vec<Uuid>) -> Result<Vec<Claimed>, Error> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = outbox::Entity::find()
-        .filter(outbox::Column::MessageId.is_in(ids.iter().copied()))
-        .order_by_asc(outbox::Column::QueuedAt)
-        .order_by_asc(outbox::Column::MessageId)
-        .all(&tx.connection)
-        .await?;
-    let people = Parties::load(tx, &ids).await?;
-    rows.into_iter().map(|row| people.claimed(row)).collect()
-}
-
-/// The rows around a claim, each loaded once.
-struct Parties {
-    messages: Vec<message::Model>,
-    contacts: Vec<contact::Model>,
-    lines: Vec<line::Model>,
-    accounts: Vec<account::Model>,
-    suppressed: HashSet<(Uuid, Uuid)>,
-}
-
-impl Parties {
-    async fn load(tx: &Tx, ids: &[Uuid]) -> Result<Self, Error> {
-        let db = &tx.connection;
-        let messages =
-            message::Entity::find().filter(message::Column::Id.is_in(ids.iter().copied())).all(db).await?;
-        let distinct = |id: fn(&message::Model) -> Uuid| messages.iter().map(id).collect::<HashSet<_>>();
-        let contacts = distinct(|message| message.contact_id);
-        let lines = distinct(|message| message.line_id);
-        let accounts = distinct(|message| message.account_id);
-        let stopped = suppression::Entity::find()
-            .filter(suppression::Column::ContactId.is_in(contacts.iter().copied()))
-            .filter(suppression::Column::Active.eq(true))
-            .all(db)
-            .await?;
-        Ok(Self {
-            contacts: contact::Entity::find().filter(contact::Column::Id.is_in(contacts)).all(db).await?,
-            lines: line::Entity::find().filter(line::Column::Id.is_in(lines)).all(db).await?,
-            accounts: account::Entity::find().filter(account::Column::Id.is_in(accounts)).all(db).await?,
-            suppressed: stopped.into_iter().map(|row| (row.line_id, row.contact_id)).collect(),
-            messages,
-        })
-    }
-
-    fn claimed(&self, row: outbox::Model) -> Result<Claimed, Error> {
-        const GONE: Error = Error::Unreadable { table: "outbox", what: "a reference" };
-        let message = self.messages.iter().find(|message| message.id == row.message_id).ok_or(GONE)?;
-        let line = self.lines.iter().find(|line| line.id == message.line_id).ok_or(GONE)?;
-        let contact = self.contacts.iter().find(|contact| contact.id == message.contact_id).ok_or(GONE)?;
-        let account = self.accounts.iter().find(|account| account.id == message.account_id).ok_or(GONE)?;
-        Ok(Claimed {
-            message_id: row.message_id.into(),
-            attempt: uncount(row.attempt),
-            line: line.webhook_id.clone(),
-            from: Address::from_stored(line.address.clone()),
-            to: Address::from_stored(contact.address.clone()),
-            body: Text::new(message.body.clone()),
-            account: directory::account_entry(account.clone())?,
-            suppressed: self.suppressed.contains(&(message.line_id, message.contact_id)),
-        })
-    }
 }

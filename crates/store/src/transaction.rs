@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions,
+    ConnectionTrait, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait,
 };
 
@@ -23,7 +23,8 @@ pub(crate) struct Tx {
 }
 
 impl Store {
-    /// Runs `work` in one transaction and commits it; any error rolls it back.
+    /// Runs `work` in one transaction and commits it; any error rolls it back. One that takes too long counts
+    /// as unavailable, though it may yet be committed: a server that froze never says no.
     pub(crate) async fn in_tx<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -44,7 +45,10 @@ impl Store {
                 }
             }
         });
-        task.await.map_err(|_| Error::Interrupted)?
+        match tokio::time::timeout(self.inner.transaction_timeout, task).await {
+            Ok(ended) => ended.map_err(|_| Error::Interrupted)?,
+            Err(_) => Err(Error::Unavailable(DbErr::Custom("it did not answer in time".to_owned()))),
+        }
     }
 }
 

@@ -81,7 +81,7 @@ impl Chores {
     }
 
     async fn ripe_statuses(&self) -> Result<(), Error> {
-        let ripe = self.deps.store.ripe_statuses(MOST).await?;
+        let ripe = self.deps.store.ripe_statuses(MOST, Duration::from_secs(3 * 86_400)).await?;
         let commands: Vec<_> = ripe.iter().filter_map(|raw| reading::stored(raw)).collect();
         if !commands.is_empty() {
             batch::handle(&self.deps.store, commands).await?;

@@ -175,9 +175,12 @@ impl WorkerMetrics {
     }
 
     pub(crate) fn outbox(&self, depth: &OutboxDepth) {
-        self.outbox.get_or_create(&State { state: "waiting" }).set(depth.waiting);
-        self.outbox.get_or_create(&State { state: "uncertain" }).set(depth.uncertain);
-        self.outbox_age.set(depth.oldest.map_or(0, |at| (Utc::now() - at).num_seconds()));
+        let states = [("queued", depth.pending), ("sending", depth.sending), ("uncertain", depth.uncertain)];
+        for (state, held) in states {
+            self.outbox.get_or_create(&State { state }).set(held.messages);
+        }
+        let oldest = depth.pending.oldest.min(depth.sending.oldest);
+        self.outbox_age.set(oldest.map_or(0, |at| (Utc::now() - at).num_seconds()));
     }
 
     pub(crate) fn backlog(&self, backlog: &[Backlog]) {

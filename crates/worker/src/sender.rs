@@ -85,7 +85,7 @@ impl Sender {
 
     async fn claim(&self, most: usize) -> Vec<Claimed> {
         let claim = Claim { most, lease: self.settings.lease, paused: self.post.paused() };
-        self.post.deps.store.claim(claim).await.unwrap_or_else(|error| {
+        self.post.deps.store.claim(claim).await.map(|claims| claims.messages).unwrap_or_else(|error| {
             tracing::warn!(event = "claim_failed", %error, "the outbox cannot be read");
             Vec::new()
         })

@@ -135,7 +135,7 @@ create table event (
     provider_sid text,
     raw {bytes}
 );
-create index event_waiting on event (provider_sid) where outcome = 'waiting';
+create index event_waiting on event (received_at) where outcome = 'waiting';
 create index event_dead on event (handled_at) where outcome = 'dead';
 
 create table case_event (

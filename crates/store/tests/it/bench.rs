@@ -13,8 +13,9 @@ use casewire_domain::{
     StatusReport, Text,
 };
 use casewire_store::view::CaseView;
-use casewire_store::{Claim, Config, LineSettings, NewLine, Store};
+use casewire_store::{Claim, Claimed, Config, LineSettings, NewLine, Store};
 use chrono::Utc;
+use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -37,6 +38,21 @@ impl Bench {
     pub(crate) async fn postgres() -> Self {
         let server = casewire_testkit::Postgres::shared().await.unwrap();
         Self::with(Config::new(server.database().await.unwrap()), None).await
+    }
+
+    /// The same database with other bounds.
+    pub(crate) async fn reopened(&self, change: impl FnOnce(&mut Config)) -> Store {
+        let mut config = self.config.clone();
+        change(&mut config);
+        Store::open(&config).await.unwrap()
+    }
+
+    /// Another program at the same database.
+    pub(crate) async fn intruder(&self) -> Intruder {
+        match self.config.url.starts_with("sqlite:") {
+            true => Intruder::Sqlite(SqliteConnection::connect(&self.config.url).await.unwrap()),
+            false => Intruder::Postgres(PgConnection::connect(&self.config.url).await.unwrap()),
+        }
     }
 
     async fn with(config: Config, folder: Option<TempDir>) -> Self {
@@ -110,8 +126,28 @@ impl Bench {
         self.store.handle_one(report(provider_sid, status, ours)).await.unwrap()
     }
 
+    /// Claims everything that is due.
+    pub(crate) async fn claim(&self) -> Vec<Claimed> {
+        self.store.claim(claim()).await.unwrap().messages
+    }
+
     pub(crate) async fn case(&self, number: CaseNumber) -> CaseView {
         self.store.case(number).await.unwrap().expect("the case exists")
+    }
+}
+
+/// A connection that does as it likes.
+pub(crate) enum Intruder {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Intruder {
+    pub(crate) async fn run(&mut self, on_sqlite: &'static str, on_postgres: &'static str) {
+        match self {
+            Self::Sqlite(connection) => drop(connection.execute(on_sqlite).await.unwrap()),
+            Self::Postgres(connection) => drop(connection.execute(on_postgres).await.unwrap()),
+        }
     }
 }
 

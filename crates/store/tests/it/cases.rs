@@ -23,7 +23,7 @@ mod story {
     use casewire_domain::decide::{Outcome, Refusal};
     use casewire_domain::message::{Because, Rule};
 
-    use crate::bench::{Bench, HEATHER, IAN, claim, report, sid, text};
+    use crate::bench::{Bench, HEATHER, IAN, report, sid, text};
 
     fn rule(outcome: Outcome) -> Rule {
         match outcome {
@@ -113,7 +113,7 @@ mod story {
         assert_eq!(rule(bench.store.handle_one(ago("START", 10)).await.unwrap()), Rule::JoinedCurrent);
         bench.store.handle_one(ago("STOP", 20)).await.unwrap();
         assert!(!bench.case(case).await.opted_out);
-        let claimed = bench.store.claim(claim()).await.unwrap();
+        let claimed = bench.claim().await;
         assert!(!claimed[0].suppressed);
         bench.store.handle_one(ago("STOP", 5)).await.unwrap();
         assert!(bench.case(case).await.opted_out);
@@ -124,7 +124,7 @@ mod story {
 
     pub(super) async fn a_refusal_that_is_told_late_does_not_undo_a_start(bench: Bench) {
         let case = bench.placed(HEATHER, "my heater is broken").await;
-        let claimed = bench.store.claim(claim()).await.unwrap();
+        let claimed = bench.claim().await;
         let sid = sid();
         let mut refused = report(&sid, DeliveryStatus::Failed, Some((claimed[0].message_id, 1)));
         let Command::Status(facts, told) = &mut refused else { unreachable!() };

@@ -5,6 +5,7 @@
 mod bench;
 mod cases;
 mod desk;
+mod outages;
 mod sending;
 mod texts;
 

@@ -16,6 +16,8 @@ on_both! {
     an_outcome_under_an_id_that_another_text_has_is_held
     an_opted_out_contact_is_marked_in_the_claim
     a_line_sends_no_faster_than_its_rate
+    a_claim_says_when_a_line_may_go_on
+    many_lines_of_a_paused_account_hold_nobody_back
 }
 
 mod story {
@@ -32,7 +34,7 @@ mod story {
     /// A case whose acknowledgement is claimed.
     async fn sending(bench: &Bench) -> (CaseNumber, Claimed) {
         let case = bench.placed(HEATHER, "my heater is broken").await;
-        let mut claimed = bench.store.claim(claim()).await.unwrap();
+        let mut claimed = bench.claim().await;
         assert_eq!(claimed.len(), 1);
         (case, claimed.remove(0))
     }
@@ -59,24 +61,24 @@ mod story {
     pub(super) async fn a_reply_is_claimed_once(bench: Bench) {
         let (case, claimed) = sending(&bench).await;
         assert_eq!((claimed.attempt, claimed.to.reveal(), claimed.line.as_str()), (1, HEATHER, "main"));
-        assert!(bench.store.claim(claim()).await.unwrap().is_empty());
+        assert!(bench.claim().await.is_empty());
         attempted(&bench, claimed.message_id, 1, accepted(&sid())).await;
         assert_eq!(status(&bench, case, claimed.message_id).await, (DeliveryStatus::Queued, None));
-        assert!(bench.store.claim(claim()).await.unwrap().is_empty());
+        assert!(bench.claim().await.is_empty());
     }
 
     pub(super) async fn a_later_text_of_a_conversation_waits_for_the_earlier(bench: Bench) {
         let (case, first) = sending(&bench).await;
         bench.reply(case, "on our way", None).await;
         bench.placed(IAN, "hello").await;
-        let others = bench.store.claim(claim()).await.unwrap();
+        let others = bench.claim().await;
         assert_eq!(
             others.iter().map(|c| c.to.reveal()).collect::<Vec<_>>(),
             [IAN],
             "another conversation goes on"
         );
         attempted(&bench, first.message_id, 1, accepted(&sid())).await;
-        let next = bench.store.claim(claim()).await.unwrap();
+        let next = bench.claim().await;
         assert_eq!(next.iter().map(|c| c.body.reveal()).collect::<Vec<_>>(), ["on our way"]);
     }
 
@@ -85,7 +87,7 @@ mod story {
         attempted(&bench, first.message_id, 1, AttemptOutcome::NotProcessed { retry_after: Duration::ZERO })
             .await;
         let again = casewire_testkit::eventually_some("the retry is due", Duration::from_secs(5), || async {
-            bench.store.claim(claim()).await.unwrap().into_iter().next()
+            bench.claim().await.into_iter().next()
         })
         .await
         .unwrap();
@@ -95,7 +97,7 @@ mod story {
     pub(super) async fn an_attempt_whose_process_died_is_uncertain_and_not_sent_again(bench: Bench) {
         bench.placed(HEATHER, "my heater is broken").await;
         let short = Claim { lease: Duration::from_millis(1), ..claim() };
-        let claimed = bench.store.claim(short).await.unwrap();
+        let claimed = bench.store.claim(short).await.unwrap().messages;
         let lost =
             casewire_testkit::eventually_some("the lease runs out", Duration::from_secs(5), || async {
                 bench.store.lost_attempts(10).await.unwrap().into_iter().next()
@@ -105,8 +107,8 @@ mod story {
         assert_eq!(lost, (claimed[0].message_id, 1));
         attempted(&bench, lost.0, lost.1, AttemptOutcome::Uncertain).await;
         assert!(bench.store.lost_attempts(10).await.unwrap().is_empty());
-        assert!(bench.store.claim(claim()).await.unwrap().is_empty());
-        assert_eq!(bench.store.outbox_depth().await.unwrap().uncertain, 1);
+        assert!(bench.claim().await.is_empty());
+        assert_eq!(bench.store.outbox_depth().await.unwrap().uncertain.messages, 1);
     }
 
     pub(super) async fn a_callback_settles_an_uncertain_text(bench: Bench) {
@@ -140,13 +142,13 @@ mod story {
         let (case, claimed) = sending(&bench).await;
         let sid = sid();
         assert_eq!(bench.report(&sid, DeliveryStatus::Delivered, None).await, Outcome::Waiting);
-        assert!(bench.store.ripe_statuses(10).await.unwrap().is_empty());
+        assert!(bench.store.ripe_statuses(10, Duration::from_secs(60)).await.unwrap().is_empty());
         attempted(&bench, claimed.message_id, 1, accepted(&sid)).await;
-        assert_eq!(bench.store.ripe_statuses(10).await.unwrap(), [b"raw".to_vec()]);
+        assert_eq!(bench.store.ripe_statuses(10, Duration::from_secs(60)).await.unwrap(), [b"raw".to_vec()]);
         let again = bench.report(&sid, DeliveryStatus::Delivered, None).await;
         assert_eq!(again, Outcome::Reported { duplicate_send: false });
         assert_eq!(status(&bench, case, claimed.message_id).await.0, DeliveryStatus::Delivered);
-        assert!(bench.store.ripe_statuses(10).await.unwrap().is_empty());
+        assert!(bench.store.ripe_statuses(10, Duration::from_secs(60)).await.unwrap().is_empty());
     }
 
     pub(super) async fn a_status_of_another_account_is_not_taken_for_ours(bench: Bench) {
@@ -156,7 +158,10 @@ mod story {
         attempted(&bench, claimed.message_id, 1, accepted(&sid)).await;
         let theirs = report_on("theirs", &sid, DeliveryStatus::Delivered, None);
         assert_eq!(bench.store.handle_one(theirs).await.unwrap(), Outcome::Waiting);
-        assert!(bench.store.ripe_statuses(10).await.unwrap().is_empty(), "ours is not what it waits for");
+        assert!(
+            bench.store.ripe_statuses(10, Duration::from_secs(60)).await.unwrap().is_empty(),
+            "ours is not what it waits for"
+        );
         let forged = report_on("theirs", &sid, DeliveryStatus::Failed, Some((claimed.message_id, 1)));
         assert!(matches!(bench.store.handle_one(forged).await.unwrap(), Outcome::SetAside(_)));
         assert_eq!(status(&bench, case, claimed.message_id).await.0, DeliveryStatus::Queued);
@@ -168,7 +173,7 @@ mod story {
         let sid = sid();
         attempted(bench, first.message_id, 1, accepted(&sid)).await;
         bench.reply(case, "on our way", None).await;
-        (sid, bench.store.claim(claim()).await.unwrap().remove(0))
+        (sid, bench.claim().await.remove(0))
     }
 
     pub(super) async fn a_status_whose_path_and_id_contradict_each_other_is_a_dead_letter(bench: Bench) {
@@ -181,13 +186,13 @@ mod story {
     pub(super) async fn an_outcome_under_an_id_that_another_text_has_is_held(bench: Bench) {
         let (sid, second) = accepted_and_sending(&bench).await;
         attempted(&bench, second.message_id, 1, accepted(&sid)).await;
-        assert_eq!(bench.store.outbox_depth().await.unwrap().uncertain, 1);
+        assert_eq!(bench.store.outbox_depth().await.unwrap().uncertain.messages, 1);
     }
 
     pub(super) async fn an_opted_out_contact_is_marked_in_the_claim(bench: Bench) {
         let case = bench.placed(HEATHER, "my heater is broken").await;
         bench.text(HEATHER, "STOP").await;
-        let claimed = bench.store.claim(claim()).await.unwrap();
+        let claimed = bench.claim().await;
         assert!(claimed[0].suppressed);
         attempted(&bench, claimed[0].message_id, 1, AttemptOutcome::Suppressed).await;
         assert_eq!(status(&bench, case, claimed[0].message_id).await, (DeliveryStatus::Canceled, None));
@@ -199,14 +204,41 @@ mod story {
             let text = crate::bench::text("slow", &format!("+1206555{i:04}"), "hi", &sid());
             bench.store.handle_one(text).await.unwrap();
         }
-        let first = bench.store.claim(claim()).await.unwrap();
+        let first = bench.claim().await;
         assert!(first.len() <= 3, "{} at once", first.len());
         let start = std::time::Instant::now();
         let mut sent = first.len();
         while sent < 12 {
-            sent += bench.store.claim(claim()).await.unwrap().len();
+            sent += bench.claim().await.len();
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!(start.elapsed() > Duration::from_millis(700), "{sent} in {:?}", start.elapsed());
+    }
+
+    pub(super) async fn a_claim_says_when_a_line_may_go_on(bench: Bench) {
+        assert_eq!(bench.store.claim(claim()).await.unwrap().again_in, None);
+        bench.add_line("slow", "+15550004444", 5).await;
+        for i in 0..5 {
+            let text = crate::bench::text("slow", &format!("+1206555{i:04}"), "hi", &sid());
+            bench.store.handle_one(text).await.unwrap();
+        }
+        let first = bench.store.claim(claim()).await.unwrap();
+        assert_eq!(first.messages.len(), 1, "a line that never sent has one turn");
+        let wait = first.again_in.expect("there is more");
+        assert!(wait >= Duration::from_millis(50) && wait <= Duration::from_millis(200), "{wait:?}");
+    }
+
+    pub(super) async fn many_lines_of_a_paused_account_hold_nobody_back(bench: Bench) {
+        for i in 0..70 {
+            let line = format!("other{i}");
+            bench.add_foreign_line(&line, &format!("+1555100{i:04}")).await;
+            bench.store.handle_one(crate::bench::text(&line, HEATHER, "hi", &sid())).await.unwrap();
+        }
+        let accounts = bench.store.accounts().await.unwrap();
+        let other = accounts.iter().find(|account| account.lines > 1).unwrap().id;
+        bench.placed(IAN, "hello").await;
+        let paused = Claim { paused: vec![other], ..claim() };
+        let claimed = bench.store.claim(paused).await.unwrap().messages;
+        assert_eq!(claimed.iter().map(|c| c.to.reveal()).collect::<Vec<_>>(), [IAN]);
     }
 }

@@ -1,0 +1,79 @@
+//! Everything around the messages of a claim.
+
+use std::collections::HashSet;
+
+use casewire_domain::{Address, Text};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use uuid::Uuid;
+
+use super::Claimed;
+use crate::directory;
+use crate::entity::{account, contact, line, message, outbox, suppression, uncount};
+use crate::error::Error;
+use crate::transaction::Tx;
+
+/// Everything a sender needs of these messages, in the order they were queued.
+pub(super) async fn claimed(tx: &Tx, ids: Vec<Uuid>) -> Result<Vec<Claimed>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = outbox::Entity::find()
+        .filter(outbox::Column::MessageId.is_in(ids.iter().copied()))
+        .order_by_asc(outbox::Column::QueuedAt)
+        .order_by_asc(outbox::Column::MessageId)
+        .all(&tx.connection)
+        .await?;
+    let people = Parties::load(tx, &ids).await?;
+    rows.into_iter().map(|row| people.claimed(row)).collect()
+}
+
+/// The rows around a claim, each loaded once.
+struct Parties {
+    messages: Vec<message::Model>,
+    contacts: Vec<contact::Model>,
+    lines: Vec<line::Model>,
+    accounts: Vec<account::Model>,
+    suppressed: HashSet<(Uuid, Uuid)>,
+}
+
+impl Parties {
+    async fn load(tx: &Tx, ids: &[Uuid]) -> Result<Self, Error> {
+        let db = &tx.connection;
+        let messages =
+            message::Entity::find().filter(message::Column::Id.is_in(ids.iter().copied())).all(db).await?;
+        let distinct = |id: fn(&message::Model) -> Uuid| messages.iter().map(id).collect::<HashSet<_>>();
+        let contacts = distinct(|message| message.contact_id);
+        let lines = distinct(|message| message.line_id);
+        let accounts = distinct(|message| message.account_id);
+        let stopped = suppression::Entity::find()
+            .filter(suppression::Column::ContactId.is_in(contacts.iter().copied()))
+            .filter(suppression::Column::Active.eq(true))
+            .all(db)
+            .await?;
+        Ok(Self {
+            contacts: contact::Entity::find().filter(contact::Column::Id.is_in(contacts)).all(db).await?,
+            lines: line::Entity::find().filter(line::Column::Id.is_in(lines)).all(db).await?,
+            accounts: account::Entity::find().filter(account::Column::Id.is_in(accounts)).all(db).await?,
+            suppressed: stopped.into_iter().map(|row| (row.line_id, row.contact_id)).collect(),
+            messages,
+        })
+    }
+
+    fn claimed(&self, row: outbox::Model) -> Result<Claimed, Error> {
+        const GONE: Error = Error::Unreadable { table: "outbox", what: "a reference" };
+        let message = self.messages.iter().find(|message| message.id == row.message_id).ok_or(GONE)?;
+        let line = self.lines.iter().find(|line| line.id == message.line_id).ok_or(GONE)?;
+        let contact = self.contacts.iter().find(|contact| contact.id == message.contact_id).ok_or(GONE)?;
+        let account = self.accounts.iter().find(|account| account.id == message.account_id).ok_or(GONE)?;
+        Ok(Claimed {
+            message_id: row.message_id.into(),
+            attempt: uncount(row.attempt),
+            line: line.webhook_id.clone(),
+            from: Address::from_stored(line.address.clone()),
+            to: Address::from_stored(contact.address.clone()),
+            body: Text::new(message.body.clone()),
+            account: directory::account_entry(account.clone())?,
+            suppressed: self.suppressed.contains(&(message.line_id, message.contact_id)),
+        })
+    }
+}
