@@ -28,6 +28,7 @@ pub fn database(config: &Config, data: Option<&DataDir>) -> Database {
     database.max_connections = settings.max_connections.get();
     database.acquire_timeout = settings.acquire_timeout;
     database.statement_timeout = settings.statement_timeout;
+    database.transaction_timeout = settings.transaction_timeout;
     database
 }
 

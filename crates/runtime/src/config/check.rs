@@ -61,14 +61,14 @@ impl Config {
 
     /// What is legal but dangerous, a sentence each.
     pub fn warnings(&self) -> Vec<String> {
-        let batch = self.database.acquire_timeout + self.database.statement_timeout + BATCH_MARGIN;
+        let batch = self.database.transaction_timeout + BATCH_MARGIN;
         let answer = self.ingest.body_timeout + self.stream.publish_timeout;
         let underscore = self.server.public_url.as_ref().is_some_and(|url| url.host().contains('_'));
         let warnings = [
             (
                 self.stream.ack_wait < batch,
-                "`stream.ack_wait` is shorter than `database.acquire_timeout` and `database.statement_timeout` with 5s to \
-              spare: a slow batch will be handled twice",
+                "`stream.ack_wait` is shorter than `database.transaction_timeout` with 5s to spare: a slow batch will \
+              be handled twice",
             ),
             (
                 answer >= PROVIDER_PATIENCE,

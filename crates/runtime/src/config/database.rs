@@ -21,5 +21,8 @@ section! {
         pub acquire_timeout: Duration = Duration::from_secs(3),
         /// How long one statement may run. A batch takes milliseconds.
         pub statement_timeout: Duration = Duration::from_secs(15),
+        /// How long a whole transaction may go without its end: a server that froze, or a network that swallows
+        /// everything, ends no statement.
+        pub transaction_timeout: Duration = Duration::from_secs(20),
     }
 }

@@ -17,6 +17,11 @@ section! {
         pub rate_per_line: NonZeroU32 = const { NonZeroU32::new(100).unwrap() },
         /// How often the outbox is looked at when nothing woke the sender.
         pub poll_interval: Duration = Duration::from_millis(250),
+        /// Pause between two looks that found something, so that under load one takes several texts. It bounds a
+        /// process to `concurrency` texts each time.
+        pub claim_interval: Duration = Duration::from_millis(10),
+        /// Most outcomes of attempts written in one transaction.
+        pub record_batch: NonZeroU32 = const { NonZeroU32::new(256).unwrap() },
         /// First pause before a text that was surely not processed (429, no connection) is tried again; it doubles,
         /// with jitter, up to `retry_most`.
         pub retry_first: Duration = Duration::from_secs(1),
