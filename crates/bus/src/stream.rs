@@ -22,7 +22,8 @@ pub trait Stream: Send + Sync {
     /// After an error the event may or may not be stored: try again under the same dedupe id, or tell the caller to.
     async fn publish(&self, event: &Event, shard: u32) -> Result<Published, PublishError>;
 
-    /// Takes part in the work of one shard. Any number of consumers, in any number of processes, share it.
+    /// Takes part in the work of one shard, once it is there. Any number of consumers, in any number of processes,
+    /// share it. A consumer goes on working after errors: it need not be made anew.
     async fn consume(&self, shard: u32) -> Result<Box<dyn Consumer>, ConsumeError>;
 
     /// How much there is to do and how full the stream is, one entry a shard.

@@ -112,6 +112,10 @@ impl Connection {
         subject: String,
         request: &impl Serialize,
     ) -> Result<T, ApiError> {
+        if !self.up() {
+            // The library would keep the request, and its caller waiting for nothing.
+            return Err(ApiError::Unavailable);
+        }
         let body = serde_json::to_vec(request).map_err(|error| ApiError::Refused(error.to_string()))?;
         let request = Request::new().payload(body.into()).timeout(Some(self.request_timeout));
         let answer = self.client.send_request(format!("$JS.API.{subject}"), request).await;

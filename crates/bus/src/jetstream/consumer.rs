@@ -105,7 +105,7 @@ impl JetStreamConsumer {
     }
 
     /// Whether the consumer exists.
-    async fn look(&self) -> Result<(), ConsumeError> {
+    pub(super) async fn look(&self) -> Result<(), ConsumeError> {
         let subject = format!("CONSUMER.INFO.{}.{CONSUMER}", self.stream);
         let _: Info = self.connection.api(subject, &json!({})).await?;
         Ok(())

@@ -162,7 +162,9 @@ impl Stream for JetStream {
         if shard >= self.shards() {
             return Err(ConsumeError::Failed(format!("there is no shard {shard}")));
         }
-        Ok(Box::new(JetStreamConsumer::new(self.consuming.clone(), shard)))
+        let consumer = JetStreamConsumer::new(self.consuming.clone(), shard);
+        consumer.look().await?;
+        Ok(Box::new(consumer))
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, ConsumeError> {

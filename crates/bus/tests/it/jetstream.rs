@@ -1,13 +1,17 @@
 //! What only JetStream does: servers come and go, and their set-up may not be ours.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream::{self, stream};
 use casewire_bus::jetstream::Credentials;
-use casewire_bus::{ConsumeError, JetStream, JetStreamConfig, PrepareError, PublishError, Stream};
+use casewire_bus::{
+    ConsumeError, JetStream, JetStreamConfig, NotSettled, PrepareError, PublishError, Stream, ack_all,
+};
 use casewire_testkit::{NatsServer, eventually, eventually_some};
+use tokio::time::timeout;
 
 use crate::directory::{directory, see};
 use crate::rig::{Adapter, PATIENCE, Rig, Settings, event, event_of, fetch, id_of};
@@ -29,13 +33,14 @@ async fn without_a_server_it_starts_refuses_promptly_and_works_once_there_is_one
     ensure!(!stream.connected());
     let start = Instant::now();
     assert_eq!(Stream::publish(&stream, &event("i:AC1:SM1"), 0).await, Err(PublishError::Unavailable));
-    let fetched = stream.consume(0).await?.fetch(1, Duration::from_millis(100)).await;
-    assert_eq!(fetched.err(), Some(ConsumeError::Unavailable));
+    assert_eq!(stream.consume(0).await.err(), Some(ConsumeError::Unavailable));
+    assert_eq!(stream.backlog().await, Err(ConsumeError::Unavailable));
     ensure!(start.elapsed() < Duration::from_secs(1), "it took {:?} to refuse", start.elapsed());
     assert_eq!(stream.prepare().await, Err(PrepareError::Unavailable));
 
     server.restart().await?;
     ensure!(stream.wait_connected(PATIENCE).await);
+    assert_eq!(stream.consume(0).await.err(), Some(ConsumeError::Missing));
     stream.prepare().await?;
     assert_eq!(
         Stream::publish(&stream, &event("i:AC1:SM2"), 0).await?.sequence,
@@ -84,13 +89,59 @@ async fn a_waiting_fetch_outlives_the_server_it_asked() -> Result<()> {
             }
         }
     });
-    let info = || async { rig.stream().backlog().await };
-    info().await?;
+    // A round trip over the same connection: by its end the server has been asked to wait.
+    rig.stream().backlog().await?;
     rig.crash().await?;
     let start = Instant::now();
     rig.stream().publish(&event("i:AC1:SM1"), 0).await?;
     assert_eq!(waiting.await??, 1);
     ensure!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishers_that_try_again_through_kills_store_every_event_once() -> Result<()> {
+    const EACH: usize = 250;
+    // Events on their way to the taker at a kill come again after this.
+    let ack_wait = Duration::from_secs(2);
+    let mut rig = Rig::start(Adapter::JetStream, Settings { ack_wait, ..Settings::default() }).await?;
+    let mut publishers = Vec::new();
+    for publisher in 0..8 {
+        let stream = rig.stream();
+        publishers.push(tokio::spawn(async move {
+            for number in 0..EACH {
+                let event = event(&format!("i:AC{publisher}:SM{number}"));
+                eventually("the event is stored", PATIENCE, || async {
+                    stream.publish(&event, 0).await.is_ok()
+                })
+                .await?;
+            }
+            anyhow::Ok(())
+        }));
+    }
+    let mut consumer = rig.stream().consume(0).await?;
+    let taker = tokio::spawn(async move {
+        let mut seen = BTreeSet::new();
+        while seen.len() < 8 * EACH {
+            // Errors, while the server is away, are what this is about.
+            let deliveries = consumer.fetch(100, Duration::from_secs(1)).await.unwrap_or_default();
+            seen.extend(deliveries.iter().map(id_of));
+            let _ = ack_all(deliveries).await;
+        }
+    });
+    for kill in 1..=3 {
+        eventually("there is load", PATIENCE, || async {
+            let backlog = rig.stream().backlog().await.unwrap_or_default();
+            backlog.first().is_some_and(|shard| shard.messages > kill * 100)
+        })
+        .await?;
+        rig.crash().await?;
+    }
+    for publisher in publishers {
+        publisher.await??;
+    }
+    timeout(PATIENCE, taker).await??;
+    assert_eq!(rig.stream().backlog().await?[0].messages, u64::try_from(8 * EACH)?);
     Ok(())
 }
 
@@ -110,8 +161,12 @@ async fn a_wiped_stream_is_missed_and_can_be_prepared_again() -> Result<()> {
     let (stream, server) = (rig.stream(), rig.server()?);
     let mut consumer = stream.consume(0).await?;
     stream.publish(&event("i:AC1:SM1"), 0).await?;
-    fetch(&mut *consumer, 1).await?;
+    let delivery = fetch(&mut *consumer, 1).await?.remove(0);
     server.wipe()?;
+    eventually("the loss is noticed", PATIENCE, || async { !stream.connected() }).await?;
+    let fetched = consumer.fetch(1, Duration::from_millis(100)).await;
+    assert_eq!(fetched.err(), Some(ConsumeError::Unavailable));
+    assert_eq!(delivery.ack().await, Err(NotSettled));
     server.restart().await?;
     eventually("the connections stand again", PATIENCE, || async { stream.connected() }).await?;
     assert_eq!(consumer.fetch(1, Duration::from_millis(200)).await.err(), Some(ConsumeError::Missing));
