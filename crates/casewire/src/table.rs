@@ -1,4 +1,4 @@
-//! Tables for people.
+//! Tables and texts for people.
 
 use comfy_table::{Table, presets};
 
@@ -16,6 +16,35 @@ pub fn print<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [Stri
 
 /// A text on one line, cut where it is long.
 pub fn one_line(text: &str, most: usize) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = visible(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     if line.chars().count() <= most { line } else { line.chars().take(most - 1).chain(['…']).collect() }
+}
+
+/// A text with its controls made visible: what a stranger wrote must not steer the terminal it is shown on.
+pub fn visible(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c,
+        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.replace("\r\n", "\n").chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_cannot_steer_the_terminal() {
+        assert_eq!(visible("a\u{1b}[2Jb\u{9b}31m\u{7f}\u{0}"), "a␛[2Jb\u{fffd}31m␡␀");
+        assert_eq!(visible("two\r\nlines\tand שלום 🔥"), "two\nlines\tand שלום 🔥");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_a_broken_one_joined() {
+        assert_eq!(one_line("one\n two  three", 20), "one two three");
+        assert_eq!(one_line("one two three", 8), "one two…");
+    }
 }

@@ -8,7 +8,7 @@ use casewire_store::view::{CaseFilter, CaseSummary, MessageView};
 
 use crate::cli::{CaseCommand, CaseList, Place};
 use crate::installation::Installation;
-use crate::table;
+use crate::table::{self, visible};
 
 pub async fn run(place: &Place, command: CaseCommand) -> anyhow::Result<()> {
     let here = Installation::open(place).await?;
@@ -62,7 +62,7 @@ async fn show(here: &Installation, number: CaseNumber, as_json: bool) -> anyhow:
     println!(
         "Case {number}, {}: {}, {} on line {}\n",
         view.case.status.as_str(),
-        view.contact.name.reveal(),
+        visible(view.contact.name.reveal()),
         view.contact.address.reveal(),
         view.line
     );
@@ -75,7 +75,8 @@ async fn show(here: &Installation, number: CaseNumber, as_json: bool) -> anyhow:
 fn line(view: &MessageView) -> String {
     let message = &view.message;
     let at = message.received_at.format("%Y-%m-%d %H:%M:%SZ");
-    let body = message.body.reveal();
+    // Further lines stand under the first, so that none can pass for another text.
+    let body = visible(message.body.reveal()).replace('\n', "\n                        ");
     match message.direction {
         Direction::Inbound => format!("{at}  ← {body}"),
         Direction::Outbound => {

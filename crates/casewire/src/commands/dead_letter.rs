@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::{DeadLetterCommand, Place};
 use crate::installation::Installation;
-use crate::table;
+use crate::table::{self, visible};
 
 /// Most dead letters listed at once.
 const MOST: u64 = 200;
@@ -65,11 +65,11 @@ async fn show(here: &Installation, id: &DedupeId) -> anyhow::Result<()> {
             println!("received  {}", event.received_at.format("%Y-%m-%d %H:%M:%SZ"));
             println!("request   {} {}", event.method, event.target);
             println!("type      {}\n", event.content_type);
-            println!("{}", String::from_utf8_lossy(&event.body));
+            println!("{}", visible(&String::from_utf8_lossy(&event.body)));
         }
         Err(why) => {
             println!("bytes     {} that are no event: {why}\n", letter.raw.len());
-            println!("{}", String::from_utf8_lossy(&letter.raw));
+            println!("{}", visible(&String::from_utf8_lossy(&letter.raw)));
         }
     }
     Ok(())

@@ -28,7 +28,7 @@ pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener)
         let (webhooks, pages, guard) = (ingest.routes(), desk.routes(), desk.guard());
         let simulator = simulator.clone();
         move |service: &mut ServiceConfig| {
-            service.configure(&webhooks).configure(&pages).route("/", web::get().to(front_door));
+            service.configure(&webhooks).configure(&pages);
             if let Some(simulator) = &simulator {
                 let rest = web::scope("/simulator/twilio").configure(simulator.rest_routes());
                 let control =
