@@ -1,3 +1,4 @@
 //! Everything in one process, as a newcomer runs it.
 
 mod newcomer;
+mod words;

@@ -8,8 +8,10 @@ use casewire_testkit::process::Start;
 use casewire_testkit::{Casewire, Finished};
 use tempfile::TempDir;
 
-use super::casewire;
+use super::{ACCOUNT, Hook, casewire};
 
+/// The auth token of the account whose line [`Home::line`] adds.
+pub(crate) const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// How long anything here may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
@@ -66,6 +68,17 @@ impl Home {
     /// Runs a command that must be refused in one sentence and exit code 1; the sentence.
     pub(crate) async fn refused(&self, args: &[&str]) -> String {
         sentence(self.command(args).run(SOON).await.unwrap())
+    }
+
+    /// Adds a line of an account of its own to a running `up`, and waits until its webhook is taken.
+    pub(crate) async fn line(&self, up: &Up) -> Hook {
+        let token = self.write("token.txt", &format!("{AUTH_TOKEN}\n"));
+        let args = ["line", "add", "--id", "tests", "--number", "+15550001111"];
+        let account = ["--account-sid", ACCOUNT, "--auth-token-file", &token];
+        self.run(&[&args[..], &account[..]].concat()).await;
+        let hook = Hook::new(&up.base, "tests", ACCOUNT, AUTH_TOKEN);
+        hook.known().await;
+        hook
     }
 
     /// `up` on this folder, to be spawned.

@@ -1,5 +1,7 @@
 //! Twilio's side of a webhook: signed, and as raw as a story wants it.
 
+use std::time::Duration;
+
 use casewire_domain::directory::Algorithm;
 use casewire_twilio::parameters::Parameters;
 use casewire_twilio::signature::{HEADER, sign};
@@ -34,6 +36,11 @@ impl Hook {
 
     /// A text with the parameters every inbound message has.
     pub(crate) async fn text(&self, sid: &str, from: &str, body: &str) -> reqwest::Result<Response> {
+        self.post(&format!("/inbound/{}", self.line), &self.form(sid, from, body)).await
+    }
+
+    /// What a text says.
+    pub(crate) fn form(&self, sid: &str, from: &str, body: &str) -> Parameters {
         let form = [
             ("MessageSid", sid),
             ("SmsSid", sid),
@@ -50,7 +57,7 @@ impl Hook {
             ("FromState", "WA"),
             ("FromCountry", "US"),
         ];
-        self.post(&format!("/inbound/{}", self.line), &form.into_iter().collect()).await
+        form.into_iter().collect()
     }
 
     /// A delivery callback on this path below the line's.
@@ -66,6 +73,17 @@ impl Hook {
             ("ApiVersion", "2010-04-01"),
         ];
         self.post(path, &form.into_iter().collect()).await
+    }
+
+    /// Waits until the line's webhooks are taken: with a callback for a text that nobody knows, which changes nothing.
+    pub(crate) async fn known(&self) {
+        let path = format!("/inbound/{}/status", self.line);
+        let sid = message_sid();
+        casewire_testkit::eventually("the line is known", Duration::from_secs(10), async || {
+            self.status(&path, &sid, "sent").await.is_ok_and(|answer| answer.status() == 204)
+        })
+        .await
+        .unwrap();
     }
 
     /// Any form, signed, at any path.
