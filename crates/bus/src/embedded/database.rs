@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::{Row, SqliteConnection};
 
 use super::request::Publish;
+use super::schema::LONG_AGO;
 use crate::Backlog;
 
 /// The sequence used last.
@@ -60,10 +61,11 @@ pub(super) async fn store(
     let rows = serde_json::to_string(&rows).unwrap_or_default();
     sqlx::query(
         "INSERT INTO entry (sequence, shard, stored_at, visible_at, size)
-         SELECT value ->> 0, value ->> 1, ?2, 0, value ->> 2 FROM json_each(?1)",
+         SELECT value ->> 0, value ->> 1, ?2, ?3, value ->> 2 FROM json_each(?1)",
     )
     .bind(rows.as_str())
     .bind(now)
+    .bind(LONG_AGO)
     .execute(&mut *connection)
     .await?;
     sqlx::query(

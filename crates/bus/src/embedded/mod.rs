@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use casewire_domain::Event;
+use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
@@ -41,6 +42,10 @@ impl EmbeddedStream {
     /// work is free again, since only one process can have the file.
     pub async fn open(path: &Path, config: EmbeddedConfig) -> Result<Self, OpenError> {
         let connection = schema::open(path, &config).await?;
+        Ok(Self::over(connection, config).await?)
+    }
+
+    async fn over(connection: SqliteConnection, config: EmbeddedConfig) -> sqlx::Result<Self> {
         let (requests, received) = mpsc::channel(config.queue.max(1));
         let arrivals: Arc<[_]> = (0..config.shards.max(1)).map(|_| watch::Sender::new(())).collect();
         let writer = Writer::new(connection, received, arrivals.clone(), config.clone()).await?;
@@ -112,5 +117,55 @@ impl Stream for EmbeddedStream {
 
     fn connected(&self) -> bool {
         !self.requests.is_closed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use casewire_domain::{DedupeId, EventKind, Source};
+
+    use super::*;
+    use crate::ack_all;
+
+    fn event(number: usize) -> Event {
+        Event {
+            dedupe_id: DedupeId::new(format!("i:AC1:SM{number}")).expect("an id"),
+            kind: EventKind::Message,
+            source: Source::Webhook,
+            line: "demo".into(),
+            method: "POST".into(),
+            target: "/inbound/demo".into(),
+            content_type: String::new(),
+            body: vec![b'x'; 1000],
+            received_at: chrono::DateTime::UNIX_EPOCH,
+            trace: Default::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_without_room_refuses_and_loses_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = EmbeddedConfig::default();
+        let mut connection = schema::open(&folder.path().join("stream.db"), &config).await.expect("a file");
+        // SQLite then says what it says when the disk is full.
+        sqlx::raw_sql("PRAGMA max_page_count = 60").execute(&mut connection).await.expect("a limit");
+        let stream = EmbeddedStream::over(connection, config).await.expect("a stream");
+
+        let mut accepted = Vec::new();
+        for number in 0..200 {
+            match stream.publish(&event(number), 0).await {
+                Ok(published) => accepted.push(published.sequence),
+                Err(error) => assert_eq!(error, PublishError::Full),
+            }
+        }
+        assert!((10..190).contains(&accepted.len()), "{} were accepted", accepted.len());
+        let mut consumer = stream.consume(0).await.expect("a consumer");
+        let deliveries = consumer.fetch(1000, Duration::from_secs(5)).await.expect("what was accepted");
+        assert_eq!(deliveries.iter().map(|delivery| delivery.sequence).collect::<Vec<_>>(), accepted);
+        ack_all(deliveries).await.expect("acknowledged");
+        let again = stream.publish(&event(199), 0).await.expect("there is room again");
+        assert!(!again.duplicate, "what was refused is not remembered");
     }
 }

@@ -37,6 +37,10 @@ const SCHEMA: &str = "
     PRAGMA user_version = 1;
 ";
 
+/// When an entry becomes visible that is so at once: in 2004, a number that takes as many bytes as any later time.
+/// A row that grows needs room, and a full file must still hand out what it holds.
+pub(super) const LONG_AGO: i64 = 1_100_000_000_000;
+
 /// The file could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -108,7 +112,10 @@ async fn create(connection: &mut SqliteConnection) -> sqlx::Result<()> {
 /// Frees what an earlier process had in work, and folds shards that are no more into those that are.
 async fn release(connection: &mut SqliteConnection, shards: u32) -> sqlx::Result<()> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("UPDATE entry SET visible_at = 0, leased = 0 WHERE leased = 1").execute(&mut *tx).await?;
+    sqlx::query("UPDATE entry SET visible_at = ?1, leased = 0 WHERE leased = 1")
+        .bind(LONG_AGO)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query("UPDATE entry SET shard = shard % ?1 WHERE shard >= ?1")
         .bind(shards)
         .execute(&mut *tx)

@@ -21,6 +21,15 @@ struct Ledger {
 }
 
 impl Ledger {
+    async fn read(connection: &mut SqliteConnection, shards: usize) -> sqlx::Result<Self> {
+        let last_sequence = database::last_sequence(connection).await?;
+        let mut ledger = Self { last_sequence, held: vec![0; shards] };
+        for shard in database::count(connection).await? {
+            *ledger.held(shard.shard) += shard.bytes;
+        }
+        Ok(ledger)
+    }
+
     fn held(&mut self, shard: u32) -> &mut u64 {
         let index = usize::try_from(shard).unwrap_or(usize::MAX).min(self.held.len() - 1);
         &mut self.held[index]
@@ -53,11 +62,7 @@ impl Writer {
         arrivals: Arc<[watch::Sender<()>]>,
         config: EmbeddedConfig,
     ) -> sqlx::Result<Self> {
-        let last_sequence = database::last_sequence(&mut connection).await?;
-        let mut ledger = Ledger { last_sequence, held: vec![0; arrivals.len()] };
-        for shard in database::count(&mut connection).await? {
-            *ledger.held(shard.shard) += shard.bytes;
-        }
+        let ledger = Ledger::read(&mut connection, arrivals.len()).await?;
         Ok(Self { connection, requests, arrivals, config, clock: Clock::start(), ledger })
     }
 
@@ -69,6 +74,9 @@ impl Writer {
             let mut group = Group::of(&mut requests);
             close = group.close.take();
             let outcome = self.commit(&group).await;
+            if outcome.is_err() {
+                self.look_again().await;
+            }
             let touched: Vec<_> = group.touched().collect();
             group.answer(outcome);
             self.wake(&touched);
@@ -86,6 +94,13 @@ impl Writer {
             if shards.contains(&shard) {
                 arrivals.send_replace(());
             }
+        }
+    }
+
+    /// A commit that failed may be in the file all the same: what the ledger says must be what the file says.
+    async fn look_again(&mut self) {
+        if let Ok(ledger) = Ledger::read(&mut self.connection, self.arrivals.len()).await {
+            self.ledger = ledger;
         }
     }
 
