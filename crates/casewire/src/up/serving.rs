@@ -3,8 +3,6 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web::{self, ServiceConfig};
 use casewire_desk::{Bounds, Demo, DemoLine};
 use casewire_ingest::Ingest;
@@ -44,11 +42,6 @@ pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener)
         process.shutdown.spawn(async move { simulator.run(stop).await });
     }
     Ok(())
-}
-
-/// Who opens the address itself is looking for the page.
-async fn front_door() -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((header::LOCATION, "/demo")).finish()
 }
 
 fn worker(process: &Process, parts: &Parts, bus: &Bus) -> anyhow::Result<casewire_worker::Worker> {
