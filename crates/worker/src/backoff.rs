@@ -22,11 +22,16 @@ impl Backoff {
         self.failures = 0;
     }
 
+    /// How long to wait after one more failure.
+    pub(crate) fn next(&mut self) -> Duration {
+        let pause = doubled(self.first, self.most, self.failures);
+        self.failures = self.failures.saturating_add(1);
+        pause
+    }
+
     /// Waits after a failure. Whether to go on: not when the process ends.
     pub(crate) async fn pause(&mut self, stop: &CancellationToken) -> bool {
-        let pause = doubled(self.first, self.most, self.failures);
-        self.failures += 1;
-        stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+        stop.run_until_cancelled(tokio::time::sleep(self.next())).await.is_some()
     }
 }
 
@@ -44,5 +49,13 @@ mod tests {
         let pauses =
             [0, 1, 2, 5, 40].map(|n| doubled(Duration::from_secs(1), Duration::from_secs(20), n).as_secs());
         assert_eq!(pauses, [1, 2, 4, 20, 20]);
+    }
+
+    #[test]
+    fn after_a_success_pauses_are_short_again() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(20));
+        assert_eq!([backoff.next(), backoff.next()].map(|pause| pause.as_secs()), [1, 2]);
+        backoff.reset();
+        assert_eq!(backoff.next().as_secs(), 1);
     }
 }

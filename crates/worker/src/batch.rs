@@ -1,5 +1,5 @@
-//! One batch of commands, to the end: handled, or set aside one by one. Only a database that cannot be
-//! reached comes back as an error, so that the caller stops and waits.
+//! One batch of commands, to the end: handled, or set aside one by one. Only what is no command's fault comes
+//! back as an error, so that the caller keeps the batch and waits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use casewire_store::{Error, Store};
 /// cannot stands alone; that one is set aside as a dead letter, the rest go through.
 ///
 /// # Errors
-/// Only retryable ones: nothing is lost by handing the same batch in again.
+/// Only those that blame no command: nothing is lost, and nothing doubled, by handing the same batch in again.
 pub(crate) fn handle(
     store: &Store,
     mut commands: Vec<Command>,
@@ -20,8 +20,8 @@ pub(crate) fn handle(
     Box::pin(async move {
         let error = match store.handle(commands.clone()).await {
             Ok(outcomes) => return Ok(outcomes),
-            Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => error,
+            Err(error) if error.blames_input() => error,
+            Err(error) => return Err(error),
         };
         if commands.len() > 1 {
             let rest = commands.split_off(commands.len() / 2);
@@ -38,16 +38,12 @@ pub(crate) fn handle(
 
 /// Keeps the event of a command that cannot be written. A command without an event is dropped with a word
 /// to the operator: nobody's text is lost with it.
+///
+/// # Errors
+/// When the event cannot even be kept so: whoever has it must not let go of it.
 async fn set_aside(store: &Store, command: Command, error: &Error) -> Result<Outcome, Error> {
     tracing::error!(event = "command_set_aside", %error, "a command cannot be carried out and is set aside");
     let reason = error.to_string();
     let Some(facts) = command.event().cloned() else { return Ok(Outcome::SetAside(reason)) };
-    match store.handle_one(Command::SetAside(facts, reason.clone())).await {
-        Err(error) if error.is_retryable() => Err(error),
-        Ok(outcome) => Ok(outcome),
-        Err(error) => {
-            tracing::error!(event = "dead_letter_failed", %error, "an event cannot even be kept as a dead letter");
-            Ok(Outcome::SetAside(reason))
-        }
-    }
+    store.handle_one(Command::SetAside(facts, reason)).await
 }

@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
@@ -13,32 +12,29 @@ use casewire_store::{Error, ReplayRequest};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::WorkerMetrics;
+use crate::backoff::Backoff;
+use crate::metrics::Metrics;
 use crate::{Deps, batch, reading};
-
-/// How often. A second: each look is a few index reads, and nobody waits for these longer than that.
-const EVERY: Duration = Duration::from_secs(1);
-/// Most of each kind a look takes on; the next look takes more.
-const MOST: u64 = 256;
 
 /// Looks after things until told to stop.
 pub(crate) async fn run(
     settings: config::Worker,
     deps: Arc<Deps>,
-    metrics: Arc<WorkerMetrics>,
+    metrics: Arc<Metrics>,
     queued: Arc<Notify>,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
     let beat = deps.health.task("chores");
-    let chores = Chores { deps, metrics, queued };
+    let interval = settings.chores_interval;
+    let mut backoff = Backoff::new(interval, settings.retry_most);
+    let chores = Chores { settings, deps, metrics, queued };
     while !stop.is_cancelled() {
         beat.now();
-        let pause = match chores.all().await {
-            Ok(()) => EVERY,
-            Err(error) => {
-                tracing::debug!(event = "chores_wait", %error, "the database cannot be used: chores wait");
-                settings.retry_most
-            }
+        let pause = if chores.all().await {
+            backoff.reset();
+            interval
+        } else {
+            backoff.next()
         };
         // Waited out or stopped: the loop looks.
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
@@ -47,22 +43,36 @@ pub(crate) async fn run(
 }
 
 struct Chores {
+    settings: config::Worker,
     deps: Arc<Deps>,
-    metrics: Arc<WorkerMetrics>,
+    metrics: Arc<Metrics>,
     queued: Arc<Notify>,
 }
 
 impl Chores {
-    async fn all(&self) -> Result<(), Error> {
-        self.lost_attempts().await?;
-        self.ripe_statuses().await?;
-        self.replays().await?;
-        self.gauges().await
+    /// Does each, whatever became of the others. Whether all went well.
+    async fn all(&self) -> bool {
+        let done = [
+            ("lost attempts", self.lost_attempts().await),
+            ("early statuses", self.ripe_statuses().await),
+            ("replays", self.replays().await),
+            ("gauges", self.gauges().await),
+        ];
+        for (chore, result) in &done {
+            if let Err(error) = result {
+                tracing::warn!(event = "chore_failed", chore, %error, "a chore cannot be done now");
+            }
+        }
+        done.iter().all(|(_, result)| result.is_ok())
+    }
+
+    fn most(&self) -> u64 {
+        self.settings.chores_most.get().into()
     }
 
     /// An attempt whose lease ran out may have reached the provider: it is held, never sent again by itself.
     async fn lost_attempts(&self) -> Result<(), Error> {
-        let lost = self.deps.store.lost_attempts(MOST).await?;
+        let lost = self.deps.store.lost_attempts(self.most()).await?;
         if lost.is_empty() {
             return Ok(());
         }
@@ -81,7 +91,7 @@ impl Chores {
     }
 
     async fn ripe_statuses(&self) -> Result<(), Error> {
-        let ripe = self.deps.store.ripe_statuses(MOST, Duration::from_secs(3 * 86_400)).await?;
+        let ripe = self.deps.store.ripe_statuses(self.most(), self.settings.status_patience).await?;
         let commands: Vec<_> = ripe.iter().filter_map(|raw| reading::stored(raw)).collect();
         if !commands.is_empty() {
             batch::handle(&self.deps.store, commands).await?;
@@ -90,7 +100,7 @@ impl Chores {
     }
 
     async fn replays(&self) -> Result<(), Error> {
-        for replay in self.deps.store.open_replays(MOST).await? {
+        for replay in self.deps.store.open_replays(self.most()).await? {
             let outcome = self.replay(&replay).await?;
             tracing::info!(event = "replayed", id = %replay.dedupe_id, outcome, "a dead letter was replayed");
             self.deps.store.finish_request(replay.id, outcome).await?;
@@ -115,9 +125,11 @@ impl Chores {
     }
 
     async fn gauges(&self) -> Result<(), Error> {
-        self.metrics.outbox(&self.deps.store.outbox_depth().await?);
+        let (outbox, parked) =
+            (self.deps.store.outbox_depth().await?, self.deps.store.dead_letter_depth().await?);
+        self.metrics.depth.database(&outbox, &parked);
         match self.deps.stream.backlog().await {
-            Ok(backlog) => self.metrics.backlog(&backlog),
+            Ok(backlog) => self.metrics.depth.stream(&backlog),
             Err(error) => {
                 tracing::debug!(event = "backlog_unread", %error, "the stream's backlog cannot be read")
             }

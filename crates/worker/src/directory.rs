@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use casewire_bus::BoardError;
 use casewire_runtime::config;
+use casewire_store::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::Deps;
+use crate::backoff::Backoff;
 
 /// Publishes until told to stop.
 pub(crate) async fn publish(
@@ -17,50 +19,81 @@ pub(crate) async fn publish(
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
     let beat = deps.health.task("directory");
-    let mut published: Option<(i64, Instant)> = None;
+    let mut backoff = Backoff::new(settings.directory_poll, settings.retry_most);
+    let mut publisher = Publisher { deps, settings, published: None, superseded: None };
     while !stop.is_cancelled() {
         beat.now();
-        match deps.store.directory_version().await {
-            Ok(version) => {
-                let current = published.is_some_and(|(known, at)| {
-                    known == version && at.elapsed() < settings.directory_republish
-                });
-                if !current {
-                    published = publish_once(&deps).await.map(|version| (version, Instant::now()));
-                }
+        match publisher.look().await {
+            Ok(()) => {
+                backoff.reset();
+                // Waited out or stopped: the loop looks.
+                let _ = stop.run_until_cancelled(tokio::time::sleep(publisher.settings.directory_poll)).await;
             }
-            Err(error) => {
-                tracing::debug!(event = "directory_unread", %error, "the directory's version cannot be read")
+            Err(trouble) => {
+                publisher.tell(&trouble).await;
+                backoff.pause(&stop).await;
             }
         }
-        // Waited out or stopped: the loop looks.
-        let _ = stop.run_until_cancelled(tokio::time::sleep(settings.directory_poll)).await;
     }
     Ok(())
 }
 
-/// Publishes the directory as it stands; its version when it hangs there, by whoever's hand.
-async fn publish_once(deps: &Deps) -> Option<i64> {
-    let directory = deps
-        .store
-        .directory()
-        .await
-        .inspect_err(
-            |error| tracing::warn!(event = "directory_unread", %error, "the directory cannot be read"),
-        )
-        .ok()?;
-    match deps.board.publish(&directory).await {
-        Ok(()) => Some(directory.version),
-        // Another worker has read a newer one: there is nothing to add until the next look.
-        Err(BoardError::Superseded { .. }) => None,
-        Err(error) => {
-            tracing::warn!(event = "directory_unpublished", %error, "the directory cannot be published yet");
-            if error == BoardError::Missing
-                && let Err(error) = deps.stream.prepare().await
-            {
-                tracing::warn!(event = "stream_not_prepared", %error, "the stream cannot be made ready yet");
+/// Why the board does not show what the database holds.
+enum Trouble {
+    Database(Error),
+    Board(BoardError),
+}
+
+struct Publisher {
+    deps: Arc<Deps>,
+    settings: config::Worker,
+    /// The version that hangs on the board, by whoever's hand, and since when.
+    published: Option<(i64, Instant)>,
+    /// The newer version that the board showed at the last look.
+    superseded: Option<i64>,
+}
+
+impl Publisher {
+    /// Publishes the directory where it has changed, or was published long ago.
+    async fn look(&mut self) -> Result<(), Trouble> {
+        let version = self.deps.store.directory_version().await.map_err(Trouble::Database)?;
+        let fresh = |(known, at): (i64, Instant)| {
+            known == version && at.elapsed() < self.settings.directory_republish
+        };
+        if self.published.is_some_and(fresh) {
+            return Ok(());
+        }
+        self.published = None;
+        let directory = self.deps.store.directory().await.map_err(Trouble::Database)?;
+        self.deps.board.publish(&directory).await.map_err(Trouble::Board)?;
+        self.published = Some((directory.version, Instant::now()));
+        self.superseded = None;
+        Ok(())
+    }
+
+    /// Says what is wrong, and mends a board that is gone.
+    async fn tell(&mut self, trouble: &Trouble) {
+        match trouble {
+            Trouble::Database(error) => {
+                tracing::warn!(event = "directory_unread", %error, "the directory cannot be read")
             }
-            None
+            // Another worker has published a newer one between our reading and our publishing: once, at most.
+            Trouble::Board(BoardError::Superseded { there, .. }) if self.superseded != Some(*there) => {
+                self.superseded = Some(*there);
+            }
+            Trouble::Board(error @ BoardError::Superseded { .. }) => tracing::error!(
+                event = "directory_behind",
+                %error,
+                "ingest works with a newer directory than the database holds: was the database restored?"
+            ),
+            Trouble::Board(error) => {
+                tracing::warn!(event = "directory_unpublished", %error, "the directory cannot be published yet");
+                if *error == BoardError::Missing
+                    && let Err(error) = self.deps.stream.prepare().await
+                {
+                    tracing::warn!(event = "stream_not_prepared", %error, "the stream cannot be made ready yet");
+                }
+            }
         }
     }
 }

@@ -2,8 +2,10 @@
 //! ingest of accounts and lines. Any number of workers share the work; none keeps anything between two
 //! batches that the others would need.
 
+mod attempt;
 mod backoff;
 mod batch;
+mod breakers;
 mod chores;
 mod directory;
 mod metrics;
@@ -17,13 +19,13 @@ use std::sync::Arc;
 use casewire_bus::{DirectoryBoard, Stream};
 use casewire_domain::seal::MasterKey;
 use casewire_runtime::config;
-use casewire_runtime::ops::{Health, Metrics};
+use casewire_runtime::ops::{self, Health};
 use casewire_runtime::shutdown::Shutdown;
 use casewire_store::Store;
 use casewire_twilio::rest::Client;
 use tokio::sync::Notify;
 
-use metrics::WorkerMetrics;
+use metrics::Metrics;
 
 /// What a worker needs of the rest of the process.
 pub struct Deps {
@@ -42,7 +44,7 @@ pub struct Deps {
     /// The process's health.
     pub health: Health,
     /// The process's metrics.
-    pub metrics: Metrics,
+    pub metrics: ops::Metrics,
 }
 
 /// A worker that is ready to run.
@@ -50,14 +52,14 @@ pub struct Worker {
     settings: config::Worker,
     sender: config::Sender,
     deps: Arc<Deps>,
-    metrics: Arc<WorkerMetrics>,
+    metrics: Arc<Metrics>,
     /// Wakes the sender when something was queued; it looks by itself too, so nothing depends on it.
     queued: Arc<Notify>,
 }
 
 /// A worker of these settings.
 pub fn build(settings: config::Worker, sender: config::Sender, deps: Deps) -> Worker {
-    let metrics = Arc::new(deps.metrics.register(WorkerMetrics::register));
+    let metrics = Arc::new(deps.metrics.register(Metrics::register));
     Worker { settings, sender, deps: Arc::new(deps), metrics, queued: Arc::default() }
 }
 
@@ -79,18 +81,13 @@ impl Worker {
             };
             shutdown.spawn_critical("pipeline", pipeline.run(shutdown.token()));
         }
-        let outcomes = recorder::start(shutdown, &self.deps, &self.metrics, &self.sender);
-        let sender = sender::Sender::new(
-            self.sender.clone(),
-            &self.deps,
-            &self.metrics,
-            self.queued.clone(),
-            outcomes,
-        );
+        let Self { settings, sender, deps, metrics, queued } = self;
+        let outcomes = recorder::start(shutdown, &deps, &metrics, &sender, queued.clone());
+        let sender = sender::Sender::new(sender, &deps, &metrics, queued.clone(), outcomes);
         shutdown.spawn_critical("sender", sender.run(shutdown.token()));
-        let publisher = directory::publish(self.settings.clone(), self.deps.clone(), shutdown.token());
+        let publisher = directory::publish(settings.clone(), deps.clone(), shutdown.token());
         shutdown.spawn_critical("directory", publisher);
-        let chores = chores::run(self.settings, self.deps, self.metrics, self.queued, shutdown.token());
+        let chores = chores::run(settings, deps, metrics, queued, shutdown.token());
         shutdown.spawn_critical("chores", chores);
     }
 }

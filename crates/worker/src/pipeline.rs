@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use casewire_bus::{ConsumeError, Consumer, Delivery, PrepareError, ack_all};
+use casewire_bus::{ConsumeError, Consumer, Delivery, PrepareError};
 use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
+use casewire_runtime::ops::Beat;
 use casewire_runtime::{config, telemetry::trace};
 use chrono::Utc;
 use tokio::sync::Notify;
@@ -14,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::backoff::Backoff;
-use crate::metrics::WorkerMetrics;
+use crate::metrics::{Metrics, disposition};
 use crate::{Deps, batch, reading};
 
 pub(crate) struct Pipeline {
     pub(crate) shard: u32,
     pub(crate) settings: config::Worker,
     pub(crate) deps: Arc<Deps>,
-    pub(crate) metrics: Arc<WorkerMetrics>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) queued: Arc<Notify>,
 }
 
@@ -33,18 +34,16 @@ impl Pipeline {
         let mut backoff = self.backoff();
         while !stop.is_cancelled() {
             beat.now();
-            let mut consumer = match self.deps.stream.consume(self.shard).await {
-                Ok(consumer) => consumer,
+            let error = match self.deps.stream.consume(self.shard).await {
+                Ok(mut consumer) => {
+                    bound.set(true);
+                    self.consume(consumer.as_mut(), &mut backoff, &beat, &stop).await
+                }
                 Err(error) => {
                     bound.set(false);
-                    self.mend(error).await?;
-                    backoff.pause(&stop).await;
-                    continue;
+                    Some(error)
                 }
             };
-            bound.set(true);
-            backoff.reset();
-            let error = self.consume(consumer.as_mut(), &beat, &stop).await;
             if let Some(error) = error {
                 self.mend(error).await?;
                 backoff.pause(&stop).await;
@@ -61,16 +60,20 @@ impl Pipeline {
     async fn consume(
         &self,
         consumer: &mut dyn Consumer,
-        beat: &casewire_runtime::ops::Beat,
+        backoff: &mut Backoff,
+        beat: &Beat,
         stop: &CancellationToken,
     ) -> Option<ConsumeError> {
         let most = self.settings.batch_size.get() as usize;
         while !stop.is_cancelled() {
             beat.now();
-            match consumer.fetch(most, self.settings.fetch_wait).await {
-                Ok(deliveries) if deliveries.is_empty() => {}
-                Ok(deliveries) => self.handle(deliveries, beat, stop).await,
+            let deliveries = match consumer.fetch(most, self.settings.fetch_wait).await {
+                Ok(deliveries) => deliveries,
                 Err(error) => return Some(error),
+            };
+            backoff.reset();
+            if !deliveries.is_empty() {
+                self.handle(deliveries, beat, stop).await;
             }
         }
         None
@@ -93,14 +96,12 @@ impl Pipeline {
     }
 
     /// Handles a batch and acknowledges it. While the database is away the batch is held and nothing more
-    /// is fetched: events wait in the stream and use up no deliveries.
-    async fn handle(
-        &self,
-        deliveries: Vec<Delivery>,
-        beat: &casewire_runtime::ops::Beat,
-        stop: &CancellationToken,
-    ) {
+    /// is fetched: events wait in the stream and use up no deliveries. Where that takes longer than the stream
+    /// waits for us, others get the events too, and whoever comes second finds them handled.
+    async fn handle(&self, deliveries: Vec<Delivery>, beat: &Beat, stop: &CancellationToken) {
         let start = Instant::now();
+        let again = deliveries.iter().filter(|delivery| delivery.attempt > 1).count();
+        self.metrics.events.redelivered(again);
         let commands: Vec<Command> = deliveries.iter().map(command).collect();
         let spans: Vec<Span> = deliveries.iter().map(span).collect();
         let mut backoff = self.backoff();
@@ -110,7 +111,7 @@ impl Pipeline {
                 Ok(outcomes) => break outcomes,
                 Err(error) => {
                     tracing::warn!(event = "database_unavailable", %error, "the database cannot be used: waiting");
-                    self.metrics.retried(deliveries.len());
+                    self.metrics.events.retried(deliveries.len());
                     if !backoff.pause(stop).await {
                         return self.give_back(deliveries).await;
                     }
@@ -118,12 +119,19 @@ impl Pipeline {
             }
         };
         self.record(&commands, &outcomes, &spans, start.elapsed());
-        if ack_all(deliveries).await.is_err() {
-            tracing::warn!(
-                event = "ack_lost",
-                shard = self.shard,
-                "acknowledgements were lost: events come again"
-            );
+        self.acknowledge(deliveries).await;
+    }
+
+    /// The batch is committed. An event whose acknowledgement is lost comes again and is recognised.
+    async fn acknowledge(&self, deliveries: Vec<Delivery>) {
+        let mut lost = 0_usize;
+        for delivery in deliveries {
+            lost += usize::from(delivery.ack().await.is_err());
+        }
+        if lost > 0 {
+            self.metrics.events.acks_lost(lost);
+            let shard = self.shard;
+            tracing::warn!(event = "ack_lost", shard, lost, "acknowledgements were lost: events come again");
         }
     }
 
@@ -138,14 +146,14 @@ impl Pipeline {
     fn record(&self, commands: &[Command], outcomes: &[Outcome], spans: &[Span], took: Duration) {
         let now = Utc::now();
         for ((command, outcome), span) in commands.iter().zip(outcomes).zip(spans) {
-            let received_at = command.event().map(|facts| facts.received_at);
-            self.metrics.handled(outcome, received_at.map(|at| now - at));
-            span.record("outcome", crate::metrics::disposition(outcome));
+            self.metrics.events.handled(command, outcome, now, took);
+            span.record("outcome", disposition(outcome));
         }
-        self.metrics.batch(took);
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Placed { .. })) {
-            self.queued.notify_one();
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Reported { duplicate_send: true })) {
+            tracing::error!(event = "duplicate_send", "the provider holds two texts for one message");
         }
+        // A text may have been answered, a report may have settled what held a later text back.
+        self.queued.notify_one();
     }
 }
 

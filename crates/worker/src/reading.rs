@@ -1,14 +1,22 @@
 //! From an event on the stream to a command. What cannot be read becomes a dead letter with its bytes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use casewire_bus::Undecodable;
 use casewire_domain::command::{Command, EventFacts};
 use casewire_domain::{DedupeId, Event, EventKind};
 use casewire_twilio::webhook;
 use chrono::{DateTime, Utc};
 
-/// The command an event asks for.
+/// The command an event asks for. What the provider sent is foreign: should reading it panic, that event alone
+/// is set aside, where otherwise it would end the process, come again, and end it again.
 pub(crate) fn command(event: &Event) -> Command {
     let facts = facts(event);
+    let read = catch_unwind(AssertUnwindSafe(|| read(event, facts.clone())));
+    read.unwrap_or_else(|_| Command::SetAside(facts, "reading the event panicked".to_owned()))
+}
+
+fn read(event: &Event, facts: EventFacts) -> Command {
     match event.kind {
         EventKind::Message => match webhook::inbound_text(event) {
             Ok(text) => Command::Text(facts, text),

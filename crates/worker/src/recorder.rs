@@ -1,55 +1,61 @@
 //! What came of attempts to send, written in batches. An outcome that is lost with the process leaves its
 //! text uncertain, so outcomes are written as soon as they are known.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
 use casewire_runtime::config;
 use casewire_runtime::shutdown::Shutdown;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
-use crate::metrics::WorkerMetrics;
+use crate::metrics::Metrics;
 use crate::{Deps, batch};
 
-/// Most outcomes of one transaction.
-const BATCH: usize = 256;
-
-/// Starts the recorder; what is sent to it is written. It ends when every sender of outcomes is gone.
+/// Starts the recorder; what is sent to it is written, and `settled` is told, since later texts of the same
+/// conversations may go. It ends when every sender of outcomes is gone; without it every text would be held as
+/// uncertain, so the process does not go on alone.
 pub(crate) fn start(
     shutdown: &Shutdown,
     deps: &Arc<Deps>,
-    metrics: &Arc<WorkerMetrics>,
+    metrics: &Arc<Metrics>,
     settings: &config::Sender,
+    settled: Arc<Notify>,
 ) -> mpsc::Sender<Command> {
     // As many as can be under way: an attempt that ends never waits for room.
     let (outcomes, mut due) = mpsc::channel(settings.concurrency.get() as usize);
     let (deps, metrics) = (deps.clone(), metrics.clone());
     let backoff = Backoff::new(settings.poll_interval, settings.retry_first);
-    shutdown.spawn(async move {
-        let mut batch = Vec::with_capacity(BATCH);
-        while due.recv_many(&mut batch, BATCH).await > 0 {
+    let most = settings.record_batch.get() as usize;
+    shutdown.spawn_critical("recorder", async move {
+        let mut batch = Vec::new();
+        while due.recv_many(&mut batch, most).await > 0 {
             record(&deps, &metrics, std::mem::take(&mut batch), backoff.clone()).await;
+            settled.notify_one();
         }
+        Ok::<(), Infallible>(())
     });
     outcomes
 }
 
-/// Writes outcomes, trying for as long as the process lives: it alone knows them.
-async fn record(deps: &Deps, metrics: &WorkerMetrics, commands: Vec<Command>, mut backoff: Backoff) {
+/// Writes outcomes, trying for as long as the process lives: it alone knows them. Should it end before the
+/// database is back, their texts are held once their leases have run out.
+async fn record(deps: &Deps, metrics: &Metrics, commands: Vec<Command>, mut backoff: Backoff) {
     let never = CancellationToken::new();
     loop {
         match batch::handle(&deps.store, commands.clone()).await {
             Ok(outcomes) => {
                 let doubled =
                     outcomes.iter().filter(|o| matches!(o, Outcome::Attempted { duplicate_send: true }));
-                metrics.duplicate_sends(doubled.count());
+                metrics.sends.duplicates(doubled.count());
                 return;
             }
             Err(error) => {
-                tracing::warn!(event = "outcome_waits", %error, "outcomes of sends cannot be written yet");
+                let outcomes = commands.len();
+                tracing::warn!(event = "outcome_waits", outcomes, %error, "outcomes of sends cannot be written yet");
                 backoff.pause(&never).await;
             }
         }

@@ -4,6 +4,7 @@
 //! whether a restart would help: every critical task gave a sign of life within a minute. It looks at nothing
 //! outside the process, since a restart mends none of that.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -136,11 +137,16 @@ impl Health {
         lock(&self.0.tasks).iter().map(check).collect()
     }
 
-    /// When each critical task last gave a sign of life, in seconds since 1970.
-    pub(crate) fn last_beats(&self) -> Vec<(&'static str, f64)> {
+    /// When each critical task last gave a sign of life, in seconds since 1970; of several tasks of one name, the
+    /// one that has been silent longest.
+    pub(crate) fn last_beats(&self) -> BTreeMap<&'static str, f64> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let tasks = lock(&self.0.tasks);
-        tasks.iter().map(|(name, beat)| (*name, now - beat.last().elapsed().as_secs_f64())).collect()
+        let mut last = BTreeMap::new();
+        for (name, beat) in lock(&self.0.tasks).iter() {
+            let at = now - beat.last().elapsed().as_secs_f64();
+            last.entry(*name).and_modify(|oldest: &mut f64| *oldest = oldest.min(at)).or_insert(at);
+        }
+        last
     }
 }
 

@@ -1,5 +1,5 @@
 use std::net::{SocketAddr, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -89,6 +89,17 @@ fn a_task_that_is_silent_for_a_minute_is_not_alive_until_it_beats() {
     assert!(alive(59));
     assert!(!alive(62));
     assert!(health.liveness().iter().all(|check| check.ok));
+}
+
+#[test]
+fn of_several_tasks_of_one_name_the_one_silent_longest_is_shown() {
+    let health = Health::new();
+    let _silent = health.task("pipeline");
+    std::thread::sleep(Duration::from_millis(30));
+    health.task("pipeline").now();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let shown = health.last_beats()["pipeline"];
+    assert!(now - shown >= 0.03, "{} s ago", now - shown);
 }
 
 #[test]

@@ -1,0 +1,137 @@
+//! One attempt to send one text: the POST, and what its answer means for another attempt.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use casewire_domain::command::Command;
+use casewire_domain::outbox::AttemptOutcome;
+use casewire_runtime::config;
+use casewire_store::Claimed;
+use casewire_twilio::rest::{Credentials, Send, SendOutcome};
+use casewire_twilio::webhook::status_url;
+use secrecy::SecretString;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::Deps;
+use crate::backoff::doubled;
+use crate::breakers::Breakers;
+use crate::metrics::Metrics;
+
+/// What every attempt needs.
+pub(crate) struct Post {
+    pub(crate) settings: config::Sender,
+    pub(crate) deps: Arc<Deps>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) outcomes: mpsc::Sender<Command>,
+    pub(crate) breakers: Breakers,
+}
+
+impl Post {
+    /// Makes one attempt and hands its outcome over; then its place is free.
+    pub(crate) async fn attempt(self: Arc<Self>, message: Claimed, place: OwnedSemaphorePermit) {
+        let outcome = if message.suppressed {
+            self.metrics.sends.suppressed();
+            AttemptOutcome::Suppressed
+        } else {
+            self.send(&message).await
+        };
+        let command =
+            Command::Attempted { message_id: message.message_id, attempt: message.attempt, outcome };
+        // The recorder outlives every attempt; where it is gone the process is being cut off.
+        let _ = self.outcomes.send(command).await;
+        drop(place);
+    }
+
+    /// POSTs with the newest token, and with the older one where that is refused.
+    async fn send(&self, message: &Claimed) -> AttemptOutcome {
+        let callback = status_url(&self.deps.public_url, &message.line, message.message_id, message.attempt);
+        let send =
+            Send { from: &message.from, to: &message.to, body: &message.body, status_callback: &callback };
+        let account = &message.account.sid;
+        for auth_token in self.tokens(message) {
+            let credentials = Credentials { account_sid: account.clone(), auth_token };
+            let begun = Instant::now();
+            let outcome = self.deps.provider.send(&credentials, &send).await;
+            self.metrics.sends.attempt(&outcome, begun.elapsed());
+            let SendOutcome::AccountRefused { http_status, code } = outcome else {
+                return self.meaning(message, outcome);
+            };
+            tracing::warn!(
+                event = "token_refused",
+                account,
+                http_status,
+                code,
+                "the provider refuses a token of an account, or the account"
+            );
+        }
+        self.breakers.open(message.account.id, self.settings.refused_pause);
+        tracing::error!(
+            event = "account_refused",
+            account,
+            "no token of an account is accepted: its texts wait for somebody to act"
+        );
+        AttemptOutcome::NotProcessed { retry_after: self.settings.refused_pause }
+    }
+
+    fn tokens(&self, message: &Claimed) -> Vec<SecretString> {
+        let place = message.account.id.to_string();
+        let open = |token| {
+            let opened = self.deps.master_key.open(token, &place);
+            opened.inspect_err(|error| {
+                tracing::error!(event = "token_sealed", account = message.account.sid, %error, "an account's token cannot be opened");
+            })
+        };
+        message.account.tokens.iter().filter_map(|token| open(token).ok()).collect()
+    }
+
+    fn meaning(&self, message: &Claimed, outcome: SendOutcome) -> AttemptOutcome {
+        match outcome {
+            SendOutcome::Accepted { sid, status } => AttemptOutcome::Accepted { provider_sid: sid, status },
+            SendOutcome::NotProcessed { retry_after, .. } => {
+                AttemptOutcome::NotProcessed { retry_after: self.pause(message, retry_after) }
+            }
+            SendOutcome::AccountRefused { .. } => {
+                AttemptOutcome::NotProcessed { retry_after: self.settings.refused_pause }
+            }
+            SendOutcome::Rejected { code, .. } => AttemptOutcome::Rejected { code },
+            SendOutcome::Uncertain { reason } => {
+                tracing::warn!(event = "send_uncertain", message.id = %message.message_id, attempt = message.attempt, %reason, "nobody knows whether the provider took a text: it is held");
+                AttemptOutcome::Uncertain
+            }
+        }
+    }
+
+    /// How long to wait before the next attempt, at least as long as the provider asks for.
+    fn pause(&self, message: &Claimed, asked: Option<Duration>) -> Duration {
+        let (first, most) = (self.settings.retry_first, self.settings.retry_most);
+        // The message's id spreads texts that failed together; its low bits are random.
+        let spread = (message.message_id.0.as_u128() & 0xff) as f64 / 255.0;
+        pause(first, most, message.attempt, asked, spread)
+    }
+}
+
+/// A pause that doubles with each attempt, between a half and the whole of it as `spread` goes from 0 to 1. What
+/// was `asked` for is never cut short, and is spread too.
+fn pause(first: Duration, most: Duration, attempt: u32, asked: Option<Duration>, spread: f64) -> Duration {
+    let whole = doubled(first, most, attempt.saturating_sub(1));
+    let own = whole.mul_f64(0.5 + spread / 2.0);
+    asked.map_or(own, |asked| own.max(asked + first.mul_f64(spread)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_are_spread_and_never_shorter_than_asked_for() {
+        let seconds = |attempt, asked: Option<u64>, spread| {
+            let asked = asked.map(Duration::from_secs);
+            pause(Duration::from_secs(2), Duration::from_secs(300), attempt, asked, spread).as_secs_f64()
+        };
+        assert_eq!([seconds(1, None, 0.0), seconds(1, None, 1.0)], [1.0, 2.0]);
+        assert_eq!([seconds(3, None, 0.0), seconds(3, None, 1.0)], [4.0, 8.0]);
+        assert_eq!(seconds(60, None, 1.0), 300.0);
+        assert_eq!([seconds(1, Some(30), 0.0), seconds(1, Some(30), 1.0)], [30.0, 32.0]);
+        assert_eq!(seconds(60, Some(30), 1.0), 300.0);
+    }
+}

@@ -1,0 +1,55 @@
+//! What a worker counts.
+
+mod depth;
+mod events;
+mod sends;
+
+use casewire_domain::decide::Outcome;
+use casewire_twilio::codes;
+use prometheus_client::registry::Registry;
+
+use depth::Depth;
+use events::Events;
+use sends::Sends;
+
+/// The durable consumer every worker shares, as its label: what else reads a stream gets another.
+const CONSUMER: &str = "work";
+
+/// A worker's metrics.
+pub(crate) struct Metrics {
+    /// Of events.
+    pub(crate) events: Events,
+    /// Of texts sent.
+    pub(crate) sends: Sends,
+    /// Of what waits.
+    pub(crate) depth: Depth,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        Self {
+            events: Events::register(registry),
+            sends: Sends::register(registry),
+            depth: Depth::register(registry),
+        }
+    }
+}
+
+/// What became of an event, by the name metrics and spans have for it.
+pub(crate) fn disposition(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Duplicate => "duplicate",
+        Outcome::SetAside(_) => "park",
+        Outcome::Waiting => "waiting",
+        _ => "done",
+    }
+}
+
+/// A provider's error code as a label: only codes that are known here, so that there are few; none is empty.
+fn error_code(code: Option<u32>) -> String {
+    match code {
+        None => String::new(),
+        Some(code) if codes::meaning(code).is_some() => code.to_string(),
+        Some(_) => "other".to_owned(),
+    }
+}
