@@ -48,8 +48,8 @@ pub fn plan(rules: &Rules, command: &Command, keys: &mut Keys) {
     match command {
         Command::Text(facts, text) => {
             let Some(line) = rules.line(&facts.line) else { return };
-            let Ok(address) = Address::parse(&text.from, line.region) else { return };
             keys.sids.insert(text.provider_sid.clone());
+            let Ok(address) = Address::parse(&text.from, line.region) else { return };
             keys.case_numbers.extend(case_numbers(text.body.reveal()));
             keys.conversations.insert((line.id, line.workspace_id, address.clone()));
             keys.contacts.entry((line.workspace_id, address.clone())).or_insert_with(|| ContactDraft {

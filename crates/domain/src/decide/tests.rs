@@ -3,6 +3,7 @@
 
 mod acknowledgements;
 mod attempts;
+mod batches;
 mod bench;
 mod once;
 mod opt_outs;

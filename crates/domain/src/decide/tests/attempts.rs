@@ -71,6 +71,40 @@ fn a_late_definite_answer_settles_an_uncertain_attempt() {
 }
 
 #[test]
+fn a_definite_answer_stands_though_the_attempt_is_called_lost_meanwhile() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    bench.attempted(id, 1, not_processed(0));
+    bench.attempted(id, 1, AttemptOutcome::Uncertain);
+    assert_eq!(bench.outbox(id), Some(OutboxState::Pending));
+}
+
+#[test]
+fn in_one_batch_too_a_text_the_provider_has_is_settled_for_good() {
+    for report_first in [true, false] {
+        let mut bench = Bench::new();
+        let (_, id) = bench.sending();
+        let told = Command::Attempted { message_id: id, attempt: 1, outcome: not_processed(0) };
+        let report = bench.report("SM1", DeliveryStatus::Sent, Some((id, 1)));
+        let batch = if report_first { [report, told] } else { [told, report] };
+        bench.batch(&batch);
+        assert_eq!(bench.outbox(id), None);
+    }
+}
+
+#[test]
+fn a_text_written_and_settled_in_one_batch_is_stored_as_it_is_in_the_end() {
+    let mut bench = Bench::new();
+    let text = bench.draft(HEATHER, "my heater is broken").into();
+    // Ids are counted: the case, the text, its answer.
+    let message_id = MessageId(uuid::Uuid::from_u128(3));
+    let told = Command::Attempted { message_id, attempt: 0, outcome: accepted("SM1") };
+    bench.batch(&[text, told]);
+    assert_eq!(bench.message(message_id).provider_sid.as_deref(), Some("SM1"));
+    assert_eq!(bench.outbox(message_id), None);
+}
+
+#[test]
 fn what_is_told_of_an_earlier_attempt_does_not_touch_the_one_under_way() {
     let mut bench = Bench::new();
     let (_, id) = bench.sending();
@@ -143,12 +177,14 @@ fn an_acceptance_under_an_id_that_tells_nothing_holds_the_text() {
         let [(id, 1)] = bench.claim()[..] else { unreachable!("one reply") };
         bench.attempted(id, 1, not_processed(0));
         bench.attempted(id, 1, accepted(unusable));
+        bench.attempted(id, 1, accepted(unusable));
         assert_eq!(
             (bench.outbox(id), &bench.message(id).provider_sid),
             (Some(OutboxState::Uncertain), &None)
         );
     }
     assert!(bench.claim().is_empty());
+    assert_eq!(bench.trail(Trail::SendUncertain).len(), 2, "told twice is told once");
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) const IAN: &str = "+12065550101";
 /// The line most stories are about, and another one of the same account.
 pub(super) const MAIN: &str = "main";
 pub(super) const SECOND: &str = "second";
-/// A line of another account.
+/// A line of another account and another workspace.
 pub(super) const FOREIGN: &str = "foreign";
 pub(super) const ANNA: &str = "agent:anna";
 
@@ -76,11 +76,12 @@ pub(super) fn accepted(sid: &str) -> AttemptOutcome {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let lines = vec![
+        let mut lines = vec![
             line(MAIN, "+15550001111", 1),
             line(SECOND, "+15550003333", 1),
             line(FOREIGN, "+442079460958", 2),
         ];
+        lines[2].workspace_id = WorkspaceId(Uuid::from_u128(2));
         let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         Self { lines, shelf: Shelf::default(), now, minted: 0, sids: 0 }
     }

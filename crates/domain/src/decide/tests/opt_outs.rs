@@ -93,6 +93,7 @@ fn the_providers_class_counts_more_than_the_words() {
         (bench.take(draft), rule(&bench))
     };
     assert_eq!(say("ARRÊTER", Keyword::Stop), (Outcome::Recorded, Rule::Stop));
+    assert_eq!(say("INFO", Keyword::Stop), (Outcome::Recorded, Rule::Stop));
     assert_eq!(say("AIDE", Keyword::Help), (Outcome::Recorded, Rule::Help));
     assert_eq!(say("REPRENDRE", Keyword::Start), (Outcome::Recorded, Rule::Start));
     let (outcome, rule) = say("REPRENDRE", Keyword::Start);

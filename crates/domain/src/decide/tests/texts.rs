@@ -80,6 +80,17 @@ fn a_number_that_leads_nowhere_is_ignored_with_the_reason_on_the_text() {
 }
 
 #[test]
+fn another_workspaces_case_is_no_case_here() {
+    let mut bench = Bench::new();
+    let there = bench.draft_on(FOREIGN, HEATHER, "my heater is broken");
+    let (theirs, _) = bench.place(there);
+    let (ours, _) = bench.placed(HEATHER, &format!("about {theirs}"));
+    assert_ne!(ours, theirs);
+    assert_eq!(bench.last(Direction::Inbound).why.passed_over[0].because, Because::NoSuchCase);
+    assert_eq!(bench.shelf.contacts.len(), 2, "nor is one workspace's contact the other's");
+}
+
+#[test]
 fn the_first_number_that_leads_somewhere_is_followed() {
     let mut bench = Bench::new();
     let (first, _) = bench.placed(HEATHER, "my heater is broken");
