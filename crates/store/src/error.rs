@@ -6,14 +6,14 @@ use sea_orm::{DbErr, RuntimeErr, SqlErr, SqlxError};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be reached, is too slow, or its disk is full. Retry, later.
-    #[error("the database is not available: {0}")]
-    Unavailable(#[source] DbErr),
+    #[error("the database is not available: {}", told(.0))]
+    Unavailable(DbErr),
     /// Another transaction was in the way. Retry, at once.
-    #[error("another transaction was in the way: {0}")]
-    Conflict(#[source] DbErr),
+    #[error("another transaction was in the way: {}", told(.0))]
+    Conflict(DbErr),
     /// The database refuses the data. Final: set the command aside.
-    #[error("the database refused the statement: {0}")]
-    Refused(#[source] DbErr),
+    #[error("the database refused the statement: {}", told(.0))]
+    Refused(DbErr),
     /// A stored row does not make sense to this version. Final.
     #[error("a row of table {table} cannot be read: {what}")]
     Unreadable {
@@ -68,8 +68,25 @@ impl From<DbErr> for Error {
             Kind::Unavailable => Self::Unavailable(error),
             Kind::Conflict => Self::Conflict(error),
             Kind::Refused => Self::Refused(error),
-            Kind::Schema => Self::Schema(format!("the database is not as this version needs it: {error}")),
+            Kind::Schema => {
+                Self::Schema(format!("the database is not as this version needs it: {}", told(&error)))
+            }
         }
+    }
+}
+
+/// What the database said, without the names of the layers it came through.
+fn told(error: &DbErr) -> String {
+    let (DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime)) = error else {
+        return error.to_string();
+    };
+    match runtime {
+        RuntimeErr::SqlxError(error) => match error.as_ref() {
+            SqlxError::Database(error) => error.message().to_owned(),
+            SqlxError::Io(error) => error.to_string(),
+            other => other.to_string(),
+        },
+        RuntimeErr::Internal(said) => said.clone(),
     }
 }
 

@@ -16,6 +16,7 @@ impl Store {
     /// Brings the schema up to this version; how many migrations were applied. Several processes may try at
     /// once: one migrates, the others wait and find nothing to do.
     pub async fn migrate(&self) -> Result<usize, Error> {
+        refuse_newer(&self.applied().await?)?;
         let db = &self.inner.connections.writer;
         if !self.inner.connections.is_postgres() {
             let pending = Migrator::get_pending_migrations(db).await?.len();
@@ -49,26 +50,39 @@ impl Store {
 
     /// Whether the schema is this version's; an error says what to do where it is not.
     pub async fn check_schema(&self) -> Result<(), Error> {
-        let db = &self.inner.connections.reader;
-        let known: Vec<_> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
-        let applied: Vec<_> = match Migrator::get_migration_models(db).await {
-            Ok(models) => models.into_iter().map(|m| m.version).collect(),
-            Err(error) => match Error::from(error) {
-                Error::Schema(_) => Vec::new(),
-                other => return Err(other),
-            },
-        };
-        if applied.len() > known.len() {
-            let sentence = "the database was migrated by a newer version of casewire: use that version";
-            return Err(Error::Schema(sentence.to_owned()));
+        let applied = self.applied().await?;
+        refuse_newer(&applied)?;
+        match known().len() - applied.len() {
+            0 => Ok(()),
+            missing => Err(Error::Schema(format!(
+                "the database lacks {missing} of {} migrations: run `casewire migrate`, or `casewire up` where the \
+                 database is in its own folder",
+                known().len()
+            ))),
         }
-        if applied != known {
-            let missing = known.len() - applied.len();
-            return Err(Error::Schema(format!(
-                "the database lacks {missing} of {} migrations: run `casewire migrate`",
-                known.len()
-            )));
-        }
-        Ok(())
     }
+
+    /// The migrations this database has had; none where it is empty.
+    async fn applied(&self) -> Result<Vec<String>, Error> {
+        match Migrator::get_migration_models(&self.inner.connections.reader).await {
+            Ok(models) => Ok(models.into_iter().map(|m| m.version).collect()),
+            Err(error) => match Error::from(error) {
+                Error::Schema(_) => Ok(Vec::new()),
+                other => Err(other),
+            },
+        }
+    }
+}
+
+fn known() -> Vec<String> {
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
+/// A migration that this version does not know was made by a later one.
+fn refuse_newer(applied: &[String]) -> Result<(), Error> {
+    let known = known();
+    if applied.iter().all(|version| known.contains(version)) {
+        return Ok(());
+    }
+    Err(Error::Schema("the database was migrated by a newer version of casewire: use that version".to_owned()))
 }
