@@ -92,8 +92,29 @@ impl Config {
     }
 }
 
+/// What is wrong with a setting by itself, beyond what its type says.
+pub(crate) fn mistakes_alone(config: &Config) -> Vec<Mistake> {
+    let key = config.keys.master_key.as_ref();
+    let rules = [
+        (
+            "stream.replicas",
+            !matches!(config.stream.replicas.get(), 1 | 3 | 5),
+            "`stream.replicas` must be 1, 3 or 5",
+        ),
+        (
+            "keys.master_key",
+            key.is_some_and(|key| !is_32_bytes_in_base64(key.expose_secret())),
+            "`keys.master_key` must be 32 bytes in base64",
+        ),
+    ];
+    let wrong = rules.iter().filter(|(_, wrong, _)| *wrong);
+    wrong
+        .map(|(name, _, what)| Mistake { origin: config.origin(name).cloned(), what: (*what).to_owned() })
+        .collect()
+}
+
 /// What is wrong although each setting by itself is right.
-pub(crate) fn mistakes(config: &Config) -> Vec<Mistake> {
+pub(crate) fn mistakes_together(config: &Config) -> Vec<Mistake> {
     let (server, stream, twilio) = (&config.server, &config.stream, &config.twilio);
     let twilio_given = [twilio.account_sid.is_some(), twilio.auth_token.is_some(), twilio.number.is_some()];
     let rules = [
@@ -101,7 +122,6 @@ pub(crate) fn mistakes(config: &Config) -> Vec<Mistake> {
             server.listen == server.ops_listen && server.listen.port() != 0,
             "`server.listen` and `server.ops_listen` are the same address",
         ),
-        (!matches!(stream.replicas.get(), 1 | 3 | 5), "`stream.replicas` must be 1, 3 or 5"),
         (
             stream.duplicate_window > stream.max_age,
             "`stream.duplicate_window` is longer than `stream.max_age`",
@@ -117,10 +137,6 @@ pub(crate) fn mistakes(config: &Config) -> Vec<Mistake> {
         (
             stream.max_message.bytes() < config.ingest.max_body.bytes() + 16 * 1024,
             "`stream.max_message` must be at least 16KiB more than `ingest.max_body`: an event holds the body",
-        ),
-        (
-            config.keys.master_key.as_ref().is_some_and(|key| !is_32_bytes_in_base64(key.expose_secret())),
-            "`keys.master_key` must be 32 bytes in base64",
         ),
         (
             twilio_given.contains(&true) && twilio_given.contains(&false),

@@ -76,8 +76,10 @@ impl Mistakes {
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let many = if self.0.len() == 1 { "is a mistake" } else { "are mistakes" };
-        write!(f, "there {many} in the configuration:")?;
+        if let [only] = self.0.as_slice() {
+            return write!(f, "there is a mistake in the configuration: {only}");
+        }
+        f.write_str("there are mistakes in the configuration:")?;
         self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
     }
 }

@@ -111,8 +111,10 @@ impl Config {
         let from_file = file.map(|path| source::from_file(path, &mut mistakes)).unwrap_or_default();
         apply::settings(&mut config, from_file, &mut mistakes);
         apply::settings(&mut config, source::from_environment(env), &mut mistakes);
+        mistakes.extend(check::mistakes_alone(&config));
+        // Beside a setting that could not be read, the others may only seem not to fit.
         if mistakes.is_empty() {
-            mistakes.extend(check::mistakes(&config));
+            mistakes.extend(check::mistakes_together(&config));
         }
         Mistakes::none_in(mistakes).map(|()| config)
     }
