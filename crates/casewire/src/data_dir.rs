@@ -43,6 +43,10 @@ impl DataDir {
 
     /// Makes the folder where it is missing, for its owner alone.
     pub fn create(&self) -> anyhow::Result<()> {
+        let file = self.0.ancestors().find(|path| path.is_file());
+        if let Some(file) = file {
+            bail!("{}: {} is a file", self.trouble("made"), file.display());
+        }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -73,23 +77,23 @@ impl DataDir {
         }
     }
 
-    /// The master key's text, made on first use.
-    pub fn master_key(&self) -> anyhow::Result<String> {
-        let path = self.0.join("master.key");
-        if let Some(key) = read(&path)? {
-            return Ok(key);
-        }
+    pub fn master_key_file(&self) -> PathBuf {
+        self.0.join("master.key")
+    }
+
+    /// Makes a master key; its text.
+    pub fn make_master_key(&self) -> anyhow::Result<String> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes)
             .map_err(|error| anyhow::anyhow!("no random bytes for a master key: {error}"))?;
         let key = casewire_domain::seal::MasterKey::encode(&bytes);
-        write(&path, &key)?;
+        write(&self.master_key_file(), &key)?;
         Ok(key)
     }
 
     /// The master key's text, where there is one.
-    pub fn existing_master_key(&self) -> anyhow::Result<Option<String>> {
-        read(&self.0.join("master.key"))
+    pub fn master_key(&self) -> anyhow::Result<Option<String>> {
+        read(&self.master_key_file())
     }
 
     /// Records what commands beside a running `up` must know.

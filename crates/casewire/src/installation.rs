@@ -1,6 +1,6 @@
 //! The installation a command works on: configured, or the folder of `casewire up`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use casewire_domain::seal::MasterKey;
@@ -30,6 +30,14 @@ pub fn config(place: &Place, listen: Option<&Listen>) -> anyhow::Result<Config> 
     Ok(config)
 }
 
+/// How a sentence begins about a database that cannot be used.
+pub fn unusable(config: &Config, data: &Path) -> String {
+    match config.database.url {
+        Some(_) => "the database of `database.url` cannot be used".to_owned(),
+        None => format!("{} cannot be used", DataDir::new(data).database().display()),
+    }
+}
+
 /// An installation whose database is open and of this version.
 pub struct Installation {
     pub config: Config,
@@ -52,8 +60,9 @@ impl Installation {
                 data.path().display()
             );
         }
-        let store = Store::open(&wiring::database(&config, data.as_ref())).await?;
-        store.check_schema().await?;
+        let unusable = || unusable(&config, &config.data.dir);
+        let store = Store::open(&wiring::database(&config, data.as_ref())).await.with_context(unusable)?;
+        store.check_schema().await.with_context(unusable)?;
         Ok(Self { config, store, data })
     }
 
@@ -62,7 +71,7 @@ impl Installation {
         let text = match (&self.config.keys.master_key, &self.data) {
             (Some(key), _) => key.expose_secret().to_owned(),
             (None, Some(data)) => data
-                .existing_master_key()?
+                .master_key()?
                 .with_context(|| format!("there is no master key in {}", data.path().display()))?,
             (None, None) => bail!("`keys.master_key` is not set"),
         };

@@ -50,7 +50,14 @@ fn sentence(error: &anyhow::Error) -> String {
             said = format!("{said}: {cause}");
         }
     }
-    said
+    without_numbers(&said)
+}
+
+/// The system's own words for what went wrong end in a number that helps nobody.
+fn without_numbers(said: &str) -> String {
+    let mut parts = said.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |said, part| said + part.split_once(')').map_or(part, |(_, rest)| rest))
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -82,5 +89,22 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token { command } => commands::token::run(&place, command).await.map(done),
         Command::DeadLetter { command } => commands::dead_letter::run(&place, command).await.map(done),
         Command::Signature(args) => commands::signature::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_in_one_sentence_without_repeating_itself() {
+        let cause = std::io::Error::from_raw_os_error(13);
+        let error = anyhow::Error::new(cause).context("the folder cannot be written to");
+        assert_eq!(sentence(&error), "the folder cannot be written to: Permission denied");
+        let repeated = error.context("no start: the folder cannot be written to, it seems");
+        assert_eq!(
+            sentence(&repeated),
+            "no start: the folder cannot be written to, it seems: Permission denied"
+        );
     }
 }

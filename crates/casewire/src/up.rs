@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use casewire_domain::seal::MasterKey;
 use casewire_runtime::config::{Config, HttpUrl, Role};
 use casewire_runtime::telemetry::Output;
@@ -79,14 +79,10 @@ pub struct Parts {
 }
 
 async fn open(config: &Config, data: &DataDir, address: SocketAddr) -> anyhow::Result<Parts> {
-    let store = Store::open(&wiring::database(config, Some(data))).await?;
-    store.migrate().await.context("the database cannot be brought up to date")?;
-    let key = match &config.keys.master_key {
-        Some(key) => key.expose_secret().to_owned(),
-        None => data.master_key()?,
-    };
-    let master_key = keys::parse(&key)?;
-    keys::check(&store, &master_key).await?;
+    let unusable = || installation::unusable(config, data.path());
+    let store = Store::open(&wiring::database(config, Some(data))).await.with_context(unusable)?;
+    store.migrate().await.with_context(unusable)?;
+    let master_key = master_key(config, data, &store).await?;
 
     let simulated = config.twilio.account_sid.is_none();
     let origin = format!("http://{}", reachable(address));
@@ -105,6 +101,22 @@ async fn open(config: &Config, data: &DataDir, address: SocketAddr) -> anyhow::R
         simulator: simulated.then(|| origin.clone()),
     })?;
     Ok(Parts { store, master_key, public_url, api_base_url, line, simulated })
+}
+
+/// The master key: configured, or in the folder, where the first start makes it.
+async fn master_key(config: &Config, data: &DataDir, store: &Store) -> anyhow::Result<MasterKey> {
+    let text = match (&config.keys.master_key, data.master_key()?) {
+        (Some(key), _) => key.expose_secret().to_owned(),
+        (None, Some(key)) => key,
+        (None, None) if store.key_check().await?.is_some() => bail!(
+            "{} is gone, and nothing else opens the auth tokens in the database: put it back from your copy",
+            data.master_key_file().display()
+        ),
+        (None, None) => data.make_master_key()?,
+    };
+    let key = keys::parse(&text)?;
+    keys::check(store, &key).await?;
+    Ok(key)
 }
 
 /// The address by which this machine reaches a listener: a wildcard is reached by loopback.

@@ -66,7 +66,8 @@ impl Bus {
             publish_timeout: settings.publish_timeout,
             ..EmbeddedConfig::default()
         };
-        let stream = Arc::new(EmbeddedStream::open(&data.stream(), config).await?);
+        let opened = EmbeddedStream::open(&data.stream(), config).await;
+        let stream = Arc::new(opened.with_context(|| format!("{} cannot be used", data.stream().display()))?);
         let board = Arc::new(LocalDirectory::default());
         Ok(Self { board, stream: stream.clone(), closing: Closing::Embedded(stream) })
     }
