@@ -20,6 +20,9 @@ use crate::suppression::Suppression;
 /// within seconds; a customer should not wait longer for the next text because of one that may never settle.
 const HOLDS_LANE: TimeDelta = TimeDelta::seconds(60);
 
+/// Longest wait before another attempt, so that no number a provider sends puts a text off for ever.
+const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
+
 pub(super) fn decide(state: &State, id: MessageId, attempt: u32, outcome: &AttemptOutcome) -> Decision {
     let Some(message) = state.messages.get(&id) else { return done(Vec::new()) };
     // A callback may have settled the message while the attempt was under way.
@@ -79,10 +82,10 @@ fn accepted(state: &State, message: &Message, attempt: u32, sid: &str, status: D
 }
 
 fn again(state: &State, row: Option<&Outgoing>, retry_after: Duration) -> Decision {
-    let retry_at = state.at + TimeDelta::from_std(retry_after).unwrap_or(TimeDelta::days(1));
+    let wait = TimeDelta::from_std(retry_after).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
     let pending = |row: &Outgoing| Outgoing {
         state: OutboxState::Pending,
-        due_at: retry_at,
+        due_at: state.at + wait,
         lease_until: None,
         ..row.clone()
     };

@@ -1,8 +1,12 @@
 //! What is answered without a person, and what holds an answer back.
 
-use chrono::TimeDelta;
+use std::collections::BTreeMap;
 
-use super::bench::{Bench, Draft, HEATHER, IAN, SECOND};
+use chrono::TimeDelta;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::bench::{Bench, Draft, HEATHER, IAN, MAIN, SECOND};
 use crate::case::{CaseStatus, Trail};
 use crate::command::Command;
 use crate::decide::Outcome;
@@ -203,4 +207,40 @@ fn an_answer_goes_out_on_the_line_that_was_texted() {
     assert_eq!(answer.line_id, bench.lines[1].id);
     assert_eq!(bench.shelf.outbox[&answer.id].line_id, bench.lines[1].id);
     assert_eq!(answer.case_id, Some(bench.case(case).id));
+}
+
+/// A customer's move: who, where, what, whether the case is closed afterwards, and how long until the next.
+fn moves() -> impl Strategy<Value = Vec<(&'static str, &'static str, &'static str, bool, i64)>> {
+    let said = select(vec!["hi", "00001001", "00001002", "00001003", "STOP", "START"]);
+    let wait = prop_oneof![6 => 0..300i64, 1 => 0..14_400i64];
+    let (who, line) = (select(vec![HEATHER, HEATHER, IAN]), select(vec![MAIN, MAIN, MAIN, SECOND]));
+    let one = (who, line, said, any::<bool>(), wait);
+    proptest::collection::vec(one, 1..80)
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_customer_does_the_guard_holds_in_every_window(moves in moves()) {
+        let mut bench = Bench::new();
+        for line in &mut bench.lines {
+            line.acknowledgements.on_update = Template::parse("got it").unwrap();
+        }
+        for (from, line, body, close, seconds) in moves {
+            let draft = bench.draft_on(line, from, body);
+            if let Outcome::Placed { case, .. } = bench.take(draft)
+                && close
+            {
+                bench.set(case, CaseStatus::Closed);
+            }
+            bench.wait(TimeDelta::seconds(seconds));
+        }
+        let mut answered = BTreeMap::<_, Vec<_>>::new();
+        for message in bench.shelf.messages.values().filter(|message| message.automatic) {
+            answered.entry((message.line_id, message.contact_id)).or_default().push(message.processed_at);
+        }
+        for times in answered.values() {
+            prop_assert!(times.windows(4).all(|four| four[3] - four[0] >= TimeDelta::minutes(10)));
+            prop_assert!(times.windows(11).all(|eleven| eleven[10] - eleven[0] >= TimeDelta::days(1)));
+        }
+    }
 }

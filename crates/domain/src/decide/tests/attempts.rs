@@ -44,6 +44,16 @@ fn a_text_never_processed_waits_for_its_next_turn() {
 }
 
 #[test]
+fn no_wait_is_longer_than_a_day() {
+    for longest in [Duration::MAX, Duration::from_secs(u64::from(u32::MAX))] {
+        let mut bench = Bench::new();
+        let (_, id) = bench.sending();
+        bench.attempted(id, 1, AttemptOutcome::NotProcessed { retry_after: longest });
+        assert_eq!(bench.shelf.outbox[&id].due_at, bench.now + TimeDelta::days(1));
+    }
+}
+
+#[test]
 fn an_uncertain_text_is_held_and_holds_its_lane_for_a_minute() {
     let mut bench = Bench::new();
     let (_, id) = bench.sending();
