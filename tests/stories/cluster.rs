@@ -1,4 +1,9 @@
 //! Every role a process of its own, on real servers: what holds whatever crashes, repeats or comes out of order.
 
 mod chaos;
+mod directory;
+mod drain;
 mod once;
+mod outages;
+mod poison;
+mod statuses;

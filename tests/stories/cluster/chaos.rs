@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::kit::{Cluster, Dice, message_sid, person, say};
+use casewire_simulator::{Fault, Rule};
+
+use crate::kit::{Cluster, Dice, Role, message_sid, person, say};
 
 const TEXTS: usize = 5_000;
 /// Texts are sent no faster, so that there is time for kills.
@@ -26,6 +28,7 @@ async fn no_kill_loses_a_text_or_answers_one_twice() {
         .set("SENDER__LEASE", "6s")
         .start()
         .await;
+    cluster.simulator.set_faults(faults()).unwrap();
     let cluster = Arc::new(cluster);
     let done = Arc::new(AtomicBool::new(false));
     let start = Instant::now();
@@ -48,6 +51,21 @@ async fn no_kill_loses_a_text_or_answers_one_twice() {
     assert!(kills >= 6, "each of the three was killed twice");
     assert_eq!(figures.texts, TEXTS);
     assert!(figures.taken >= TEXTS * 9 / 10, "the clients' retries were enough for most");
+}
+
+/// A provider with troubles of its own: slow answers, so that there is always a request under way that a kill cuts
+/// off; answers that are lost, some with all callbacks; refusals.
+fn faults() -> Vec<Rule> {
+    vec![
+        Rule::sometimes(0.03, Fault::TooManyRequests { retry_after_s: None }),
+        Rule::sometimes(0.02, Fault::ErrorAfterAccepting),
+        Rule::sometimes(0.02, Fault::ResetAfterAccepting),
+        Rule::sometimes(0.01, Fault::TruncatedAnswer),
+        Rule::sometimes(0.5, Fault::CallbackBeforeAnswer),
+        Rule::always(Fault::DelayCallbacks { min_ms: 50, max_ms: 400 }),
+        Rule::sometimes(0.2, Fault::DropCallbacks),
+        Rule::sometimes(0.1, Fault::DuplicateCallbacks { copies: 2 }),
+    ]
 }
 
 /// What one client sends: every so many-th text, each at its time, one in twenty once more though it was taken.
@@ -84,7 +102,7 @@ async fn kill_in_turn(cluster: Arc<Cluster>, done: Arc<AtomicBool>) -> usize {
     kills
 }
 
-async fn restart(role: &crate::kit::Role) {
+async fn restart(role: &Role) {
     role.kill();
     role.start().await;
 }

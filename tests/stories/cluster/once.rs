@@ -27,8 +27,9 @@ async fn a_text_delivered_fifty_times_across_a_restart_of_the_stream_is_one_mess
     tokio::time::sleep(2 * window).await;
     join_all((0..18).map(|_| deliver())).await;
     cluster.settle(SETTLED).await;
-    let repeats =
-        cluster.workers[0].metric("casewire_messages_processed_total{disposition=\"duplicate\"}").await;
+    let repeats = cluster.workers[0]
+        .metric("casewire_messages_processed_total{consumer=\"work\",disposition=\"duplicate\"}")
+        .await;
     assert!(repeats >= 1.0, "the stream had forgotten the text, the database had not");
     let figures = cluster.check(0).await;
     assert_eq!((figures.taken, figures.cases, figures.sent, figures.uncertain), (1, 1, 1, 0));
@@ -56,7 +57,8 @@ async fn sixty_four_first_texts_at_once_before_four_workers_make_one_case() {
     assert_eq!(cluster.count(in_it).await, 64);
     let mut at_work = 0;
     for worker in &cluster.workers {
-        let done = worker.metric("casewire_messages_processed_total{disposition=\"done\"}").await;
+        let done =
+            worker.metric("casewire_messages_processed_total{consumer=\"work\",disposition=\"done\"}").await;
         at_work += usize::from(done > 0.0);
     }
     assert!(at_work > 1, "one worker did it all");

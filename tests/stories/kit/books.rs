@@ -56,7 +56,8 @@ impl Books {
         false
     }
 
-    fn write(&self, sid: &str, from: &str, answer: Option<u16>) {
+    /// Writes down what one request came to.
+    pub(crate) fn write(&self, sid: &str, from: &str, answer: Option<u16>) {
         let mut books = self.0.lock().unwrap();
         let entry = books.entry(sid.to_owned()).or_default();
         from.clone_into(&mut entry.from);

@@ -15,7 +15,7 @@ use super::cluster::Cluster;
 pub(crate) struct Found {
     /// By SID.
     books: BTreeMap<String, Entry>,
-    /// Customers' texts: SID, case, contact.
+    /// Customers' texts: SID, case, conversation.
     inbound: Vec<(String, Option<String>, String)>,
     /// SIDs of texts that have an event.
     events: BTreeSet<String>,
@@ -88,7 +88,8 @@ impl Cluster {
             let rows: Vec<String> = self.sql(query).await;
             rows.iter().map(|row| row.split('|').map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
         };
-        let inbound = "select provider_sid, case_id, contact_id from message where direction = 'inbound'";
+        let inbound =
+            "select provider_sid, case_id, conversation_id from message where direction = 'inbound'";
         let events =
             "select split_part(dedupe_id, ':', 3) from event where kind = 'message' and outcome <> 'dead'";
         let cases = "select c.conversation_id, (select count(*) from case_event e where e.case_id = c.id \
@@ -159,7 +160,7 @@ impl Found {
         problems
     }
 
-    /// One case a conversation, opened once, and every sender in one.
+    /// One case a conversation, opened once.
     fn conversations(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut seen = BTreeSet::new();
@@ -171,9 +172,9 @@ impl Found {
                 problems.push(format!("the case of conversation {conversation} was opened {opened} times"));
             }
         }
-        let senders: BTreeSet<_> = self.inbound.iter().map(|(_, _, contact)| contact).collect();
+        let senders: BTreeSet<_> = self.inbound.iter().map(|(_, _, conversation)| conversation).collect();
         if senders.len() != self.cases.len() {
-            problems.push(format!("{} senders have {} cases", senders.len(), self.cases.len()));
+            problems.push(format!("{} conversations have {} cases", senders.len(), self.cases.len()));
         }
         problems
     }
@@ -254,7 +255,7 @@ mod tests {
             ("a lost text", |found| drop(found.inbound.pop())),
             ("a text twice", |found| found.inbound.extend_from_within(..1)),
             ("a text in no case", |found| found.inbound[0].1 = None),
-            ("a refused text", |found| drop(found.events.insert("SM3".into()))),
+            ("a refused text", |found| found.events.extend(["SM3".into()])),
             ("an unknown text", |found| found.inbound[1].0 = "SM9".into()),
             ("a split conversation", |found| found.cases[1].0 = found.cases[0].0.clone()),
             ("a case opened twice", |found| found.cases[0].1 = 2),

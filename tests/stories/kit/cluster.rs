@@ -3,10 +3,12 @@
 use std::net::TcpListener;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use casewire_bus::{JetStream, JetStreamConfig, Stream};
+use casewire_bus::{DirectoryBoard, JetStream, JetStreamConfig, Stream};
 use casewire_domain::Address;
+use casewire_domain::directory::Directory;
 use casewire_runtime::shutdown::Shutdown;
 use casewire_simulator::{Account, Config, Lifecycle, Simulator};
 use casewire_testkit::{NatsServer, Postgres};
@@ -34,6 +36,7 @@ pub(crate) struct Plan {
     workers: usize,
     desk: bool,
     own_postgres: bool,
+    shards: u32,
     settings: Vec<(&'static str, String)>,
 }
 
@@ -59,6 +62,12 @@ impl Plan {
         self
     }
 
+    /// All texts in one shard, each behind all before it.
+    pub(crate) fn in_one_shard(mut self) -> Self {
+        self.shards = 1;
+        self
+    }
+
     /// A setting of every role: `STREAM__ACK_WAIT`.
     pub(crate) fn set(mut self, name: &'static str, value: &str) -> Self {
         self.settings.push((name, value.to_owned()));
@@ -77,6 +86,7 @@ impl Plan {
             ("CASEWIRE_STREAM__NATS_URL".to_owned(), nats.url()),
             // All shards of all tests side by side must fit what their servers would reserve.
             ("CASEWIRE_STREAM__MAX_BYTES".to_owned(), "64MiB".to_owned()),
+            ("CASEWIRE_STREAM__SHARDS".to_owned(), self.shards.to_string()),
             ("CASEWIRE_DATABASE__URL".to_owned(), database.server.url(&database.name)),
             ("CASEWIRE_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned()),
             ("CASEWIRE_TWILIO__API_BASE_URL".to_owned(), api),
@@ -88,7 +98,7 @@ impl Plan {
         let public = ("CASEWIRE_SERVER__PUBLIC_URL".to_owned(), balancer.url());
         ingests.iter_mut().for_each(|ingest| ingest.set(public.clone()));
         environment.push(public);
-        let config = JetStreamConfig { url: nats.url(), ..JetStreamConfig::default() };
+        let config = JetStreamConfig { url: nats.url(), shards: self.shards, ..JetStreamConfig::default() };
         let cluster = Cluster {
             stream: JetStream::connect(config).await.unwrap(),
             workers: (0..self.workers).map(|_| Role::new("worker", &environment)).collect(),
@@ -178,7 +188,7 @@ fn simulate(end: &Shutdown) -> (Simulator, String) {
 impl Cluster {
     /// One of each role but the desk, on servers shared with nobody but the database's.
     pub(crate) fn plan() -> Plan {
-        Plan { ingests: 1, workers: 1, desk: false, own_postgres: false, settings: Vec::new() }
+        Plan { ingests: 1, workers: 1, desk: false, own_postgres: false, shards: 4, settings: Vec::new() }
     }
 
     async fn begin(&self) {
@@ -188,7 +198,15 @@ impl Cluster {
         let add = ["line", "add", "--id", "main", "--number", NUMBER, "--account-sid", ACCOUNT];
         // Faster than any story, unless it says otherwise.
         self.command(&[&add[..], &["--auth-token-file", token, "--rate", "1000"]].concat()).await;
-        self.roles().for_each(Role::spawn);
+        // First those that publish the line: an ingest that knows only the directory from before it refuses its texts.
+        self.workers.iter().for_each(Role::spawn);
+        let version = self.count("select directory_version from installation").await;
+        let mut board = self.stream.watch();
+        let current = |shown: &Option<Arc<Directory>>| {
+            shown.as_ref().is_some_and(|directory| directory.version.cast_unsigned() == version)
+        };
+        tokio::time::timeout(COMMAND, board.wait_for(current)).await.unwrap().unwrap();
+        self.ingests.iter().chain(&self.desk).for_each(Role::spawn);
         for role in self.roles() {
             role.ready().await;
         }

@@ -10,6 +10,7 @@ mod home;
 mod hook;
 mod page;
 mod role;
+mod wire;
 
 use casewire_testkit::Casewire;
 use casewire_testkit::process::Start;
@@ -21,6 +22,7 @@ pub(crate) use home::{Home, SOON, Up, sentence};
 pub(crate) use hook::{Hook, message_sid};
 pub(crate) use page::Page;
 pub(crate) use role::Role;
+pub(crate) use wire::publish;
 
 /// The program under test.
 pub(crate) fn casewire(args: &[&str]) -> Start {

@@ -69,10 +69,6 @@ impl Role {
         process.wait(within).await.unwrap()
     }
 
-    pub(crate) fn is_running(&self) -> bool {
-        self.process().is_running().unwrap()
-    }
-
     /// What it has logged since its last start.
     pub(crate) fn log(&self) -> String {
         let running = self.running.lock().unwrap().clone();
@@ -92,9 +88,9 @@ impl Role {
         format!("http://127.0.0.1:{}/{path}", self.ops_port)
     }
 
-    /// A URL of its own port.
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}/{path}", self.port)
+    /// Where its own port is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     fn process(&self) -> Arc<Casewire> {
