@@ -196,6 +196,16 @@ fn a_text_that_comes_twice_in_a_batch_is_stored_once() {
 }
 
 #[test]
+fn a_text_that_was_stored_is_a_duplicate_whoever_it_claims_to_be_from() {
+    let mut bench = Bench::new();
+    let draft = bench.draft(HEATHER, "hi");
+    let mut nameless = bench.draft("", "hi");
+    nameless.text.provider_sid.clone_from(&draft.text.provider_sid);
+    bench.take(draft);
+    assert_eq!(bench.take(nameless), Outcome::Duplicate);
+}
+
+#[test]
 fn one_sid_of_two_accounts_is_two_texts() {
     let mut bench = Bench::new();
     let ours = bench.draft(HEATHER, "hi");
