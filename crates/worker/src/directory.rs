@@ -1,4 +1,5 @@
-//! Telling ingest of accounts and lines: whenever they change, and every minute in case the stream was wiped.
+//! Telling ingest of accounts and lines: whenever they change, when the stream had to be made again, and every minute
+//! in case something else was lost.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,15 +8,17 @@ use std::time::Instant;
 use casewire_bus::BoardError;
 use casewire_runtime::config;
 use casewire_store::Error;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::Deps;
 use crate::backoff::Backoff;
 
-/// Publishes until told to stop.
+/// Publishes until told to stop; at once when `remade` tells that the board was made again, empty.
 pub(crate) async fn publish(
     settings: config::Worker,
     deps: Arc<Deps>,
+    remade: Arc<Notify>,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
     let beat = deps.health.task("directory");
@@ -26,8 +29,10 @@ pub(crate) async fn publish(
         match publisher.look().await {
             Ok(()) => {
                 backoff.reset();
-                // Waited out or stopped: the loop looks.
-                let _ = stop.run_until_cancelled(tokio::time::sleep(publisher.settings.directory_poll)).await;
+                let woken = tokio::time::timeout(publisher.settings.directory_poll, remade.notified());
+                if let Some(Ok(())) = stop.run_until_cancelled(woken).await {
+                    publisher.published = None;
+                }
             }
             Err(trouble) => {
                 publisher.tell(&trouble).await;

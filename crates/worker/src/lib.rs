@@ -71,6 +71,7 @@ impl Worker {
 
     /// Starts the worker's tasks; they end when `shutdown` asks them to.
     pub fn start(self, shutdown: &Shutdown) {
+        let remade = Arc::<Notify>::default();
         for shard in 0..self.deps.stream.shards() {
             let pipeline = pipeline::Pipeline {
                 shard,
@@ -78,6 +79,7 @@ impl Worker {
                 deps: self.deps.clone(),
                 metrics: self.metrics.clone(),
                 queued: self.queued.clone(),
+                remade: remade.clone(),
             };
             shutdown.spawn_critical("pipeline", pipeline.run(shutdown.token()));
         }
@@ -85,7 +87,7 @@ impl Worker {
         let outcomes = recorder::start(shutdown, &deps, &metrics, &sender, queued.clone());
         let sender = sender::Sender::new(sender, &deps, &metrics, queued.clone(), outcomes);
         shutdown.spawn_critical("sender", sender.run(shutdown.token()));
-        let publisher = directory::publish(settings.clone(), deps.clone(), shutdown.token());
+        let publisher = directory::publish(settings.clone(), deps.clone(), remade, shutdown.token());
         shutdown.spawn_critical("directory", publisher);
         let chores = chores::run(settings, deps, metrics, queued, shutdown.token());
         shutdown.spawn_critical("chores", chores);

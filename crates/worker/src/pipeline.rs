@@ -24,6 +24,8 @@ pub(crate) struct Pipeline {
     pub(crate) deps: Arc<Deps>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) queued: Arc<Notify>,
+    /// Wakes whoever has put something on a stream that was made again.
+    pub(crate) remade: Arc<Notify>,
 }
 
 impl Pipeline {
@@ -91,7 +93,10 @@ impl Pipeline {
                 tracing::warn!(event = "stream_not_prepared", %error, "the stream cannot be made ready yet");
                 Ok(())
             }
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.remade.notify_one();
+                Ok(())
+            }
         }
     }
 

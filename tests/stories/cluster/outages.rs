@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 
-use crate::kit::{Cluster, message_sid, person, say};
+use crate::kit::{ACCOUNT, Cluster, Hook, message_sid, person, say};
 
 const AT_ONCE: usize = 16;
 const SETTLED: Duration = Duration::from_secs(60);
 /// The answer of ingest while the stream is away: within Twilio's first read time-out, with room for its retries.
 const NO_LATER: Duration = Duration::from_secs(3);
+/// Well before anything that happens only every minute.
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_database_texts_are_taken_and_wait() {
@@ -106,15 +108,27 @@ async fn a_wiped_stream_is_made_again_and_texts_flow() {
     cluster.nats.wipe().unwrap();
     cluster.nats.restart().await.unwrap();
     let again = comes_back(&cluster, 50).await;
-    // One that has never seen a directory finds it on the new board.
+    // One that has never seen a directory finds it on the new board, and those that have follow it.
     let start = Instant::now();
     cluster.ingests[1].start().await;
     let published = start.elapsed();
+    let add = ["line", "add", "--id", "second", "--number", "+15550002222", "--account-sid", ACCOUNT];
+    cluster.command(&add).await;
+    let start = Instant::now();
+    for ingest in &cluster.ingests {
+        let second = Hook { line: "second".into(), address: ingest.url(), ..cluster.hook.clone() };
+        let sid = message_sid();
+        let known = async || cluster.books.send(&second, &sid, &person(1), "hello").await == Some(200);
+        casewire_testkit::eventually("both know the new line", SOON, known).await.unwrap();
+    }
+    let followed = start.elapsed();
     text(&cluster, 30..80).await;
     cluster.settle(SETTLED).await;
     let figures = cluster.check(0).await;
-    assert_eq!(figures.taken, 101);
+    assert_eq!(figures.taken, 103);
     say(&format!(
-        "texts flowed {again:.1?} after the wipe, a new ingest was ready in {published:.1?}: {figures}"
+        "texts flowed {again:.1?} after the wipe, a new ingest was ready in {published:.1?}, \
+         a new line known in {followed:.1?}: {figures}"
     ));
+    assert!(published < SOON, "the new directory was put up at once, not at its next turn");
 }
