@@ -68,26 +68,31 @@ pub enum Command {
     #[command(after_help = "Example:\n  casewire healthcheck")]
     Healthcheck(HealthcheckArgs),
     /// Add, list and remove lines
+    #[command(after_help = "Example:\n  casewire line list")]
     Line {
         #[command(subcommand)]
         command: LineCommand,
     },
     /// Add and list accounts, and rotate their tokens
+    #[command(after_help = "Example:\n  casewire account list")]
     Account {
         #[command(subcommand)]
         command: AccountCommand,
     },
     /// Look at cases
+    #[command(after_help = "Examples:\n  casewire case list --status open\n  casewire case show 00001001")]
     Case {
         #[command(subcommand)]
         command: CaseCommand,
     },
     /// Make tokens for the REST API
+    #[command(after_help = "Example:\n  casewire token create --name reports")]
     Token {
         #[command(subcommand)]
         command: TokenCommand,
     },
     /// Look at events that could not be handled, and have them handled again
+    #[command(after_help = "Example:\n  casewire dead-letter list")]
     DeadLetter {
         #[command(subcommand)]
         command: DeadLetterCommand,
@@ -333,12 +338,14 @@ pub enum DeadLetterCommand {
     /// Show one with its request, as it came
     #[command(after_help = "Example:\n  casewire dead-letter show h:2c26…")]
     Show {
+        /// Its id, as `dead-letter list` shows it
         #[arg(value_parser = dedupe_id)]
         id: DedupeId,
     },
     /// Have a worker handle one again
     #[command(after_help = "Example:\n  casewire dead-letter replay h:2c26…")]
     Replay {
+        /// Its id, as `dead-letter list` shows it
         #[arg(value_parser = dedupe_id)]
         id: DedupeId,
     },

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,9 @@ pub struct Running {
     pub public_url: String,
     /// Where its simulator is; none when it serves a real account.
     pub simulator: Option<String>,
+    /// Where its health is asked for.
+    #[serde(default)]
+    pub ops: Option<SocketAddr>,
 }
 
 impl DataDir {

@@ -1,6 +1,6 @@
 //! What every long-running command has: logs, health, metrics, an ops port, and one end.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -46,4 +46,16 @@ impl Process {
         }
         Ok(ExitCode::from(ended.exit_code()))
     }
+}
+
+/// The address by which this machine reaches a listener: a wildcard is reached by loopback.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut reachable = address;
+    if address.ip().is_unspecified() {
+        reachable.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    reachable
 }

@@ -4,6 +4,7 @@
 mod banner;
 mod line;
 mod serving;
+mod simulated;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use secrecy::ExposeSecret;
 
 use crate::cli::{Listen, Place};
 use crate::data_dir::{DataDir, Running};
-use crate::process::Process;
+use crate::process::{Process, reachable};
 use crate::wiring::{self, Bus};
 use crate::{installation, keys, program};
 
@@ -42,7 +43,7 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr().context("the listening address is unknown")?;
     let process = Process::start(config, "up", Output::Stderr)?;
 
-    let parts = open(&process.config, &data, address).await?;
+    let parts = open(&process.config, &data, address, process.ops_address).await?;
     let bus = Bus::for_up(&process.config.stream, &data).await?;
     serving::start(&process, &parts, &bus, listener)?;
     let link = one_time_link(&parts.store).await?;
@@ -78,7 +79,12 @@ pub struct Parts {
     pub simulated: bool,
 }
 
-async fn open(config: &Config, data: &DataDir, address: SocketAddr) -> anyhow::Result<Parts> {
+async fn open(
+    config: &Config,
+    data: &DataDir,
+    address: SocketAddr,
+    ops: SocketAddr,
+) -> anyhow::Result<Parts> {
     let unusable = || installation::unusable(config, data.path());
     let store = Store::open(&wiring::database(config, Some(data))).await.with_context(unusable)?;
     store.migrate().await.with_context(unusable)?;
@@ -99,6 +105,7 @@ async fn open(config: &Config, data: &DataDir, address: SocketAddr) -> anyhow::R
     data.record(&Running {
         public_url: public_url.as_str().to_owned(),
         simulator: simulated.then(|| origin.clone()),
+        ops: Some(reachable(ops)),
     })?;
     Ok(Parts { store, master_key, public_url, api_base_url, line, simulated })
 }
@@ -117,18 +124,6 @@ async fn master_key(config: &Config, data: &DataDir, store: &Store) -> anyhow::R
     let key = keys::parse(&text)?;
     keys::check(store, &key).await?;
     Ok(key)
-}
-
-/// The address by which this machine reaches a listener: a wildcard is reached by loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let mut reachable = address;
-    if address.ip().is_unspecified() {
-        reachable.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    reachable
 }
 
 async fn one_time_link(store: &Store) -> anyhow::Result<String> {

@@ -84,5 +84,7 @@ fn refuse_newer(applied: &[String]) -> Result<(), Error> {
     if applied.iter().all(|version| known.contains(version)) {
         return Ok(());
     }
-    Err(Error::Schema("the database was migrated by a newer version of casewire: use that version".to_owned()))
+    Err(Error::Schema(
+        "the database was migrated by a newer version of casewire: use that version".to_owned(),
+    ))
 }

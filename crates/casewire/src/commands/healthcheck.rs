@@ -1,24 +1,21 @@
 //! `casewire healthcheck`: for containers, which have no HTTP client.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use casewire_runtime::config::Config;
 
 use crate::cli::{HealthcheckArgs, Place};
+use crate::data_dir::DataDir;
 use crate::installation;
+use crate::process::reachable;
 
 /// Shorter than the interval of any probe.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub async fn run(place: &Place, args: &HealthcheckArgs) -> anyhow::Result<()> {
-    let mut address = installation::config(place, None)?.server.ops_listen;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
+    let address = address(&installation::config(place, None)?);
     let path = if args.live { "livez" } else { "readyz" };
     let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
     let answer = client.get(format!("http://{address}/{path}")).send().await;
@@ -30,4 +27,11 @@ pub async fn run(place: &Place, args: &HealthcheckArgs) -> anyhow::Result<()> {
     }
     println!("{}", text.trim());
     Ok(())
+}
+
+/// The configured address; where none is, that of the `up` on the folder, and then the usual one.
+fn address(config: &Config) -> SocketAddr {
+    let beside = || DataDir::new(&config.data.dir).running()?.ops;
+    let beside = config.origin("server.ops_listen").is_none().then(beside).flatten();
+    beside.unwrap_or_else(|| reachable(config.server.ops_listen))
 }

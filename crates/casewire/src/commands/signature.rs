@@ -4,8 +4,8 @@ use std::io::Read;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use casewire_twilio::explain::explain;
-use casewire_twilio::signature::{Keyring, UrlRequest, sign_url};
+use casewire_twilio::explain::{Reason, explain};
+use casewire_twilio::signature::{Keyring, Refused, UrlRequest, sign_url};
 use secrecy::SecretString;
 
 use crate::cli::SignatureArgs;
@@ -41,6 +41,9 @@ pub fn run(args: &SignatureArgs) -> anyhow::Result<ExitCode> {
     if reasons.is_empty() {
         println!("valid");
         return Ok(ExitCode::SUCCESS);
+    }
+    if reasons.contains(&Reason::Refused(Refused::PublicUrl)) {
+        return Ok(misused("--url is no URL: give it whole, as Twilio was told it"));
     }
     println!("not valid");
     for reason in reasons {

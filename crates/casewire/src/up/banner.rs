@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::line::ServedLine;
+use crate::process::reachable;
 
 pub struct Facts<'a> {
     pub address: SocketAddr,
@@ -19,7 +20,7 @@ pub struct Facts<'a> {
 /// Prints where everything is and what to try next.
 pub fn print(facts: &Facts<'_>) {
     let Facts { address, ops, line, link, data, simulated, command } = facts;
-    let base = format!("http://{}", super::reachable(*address));
+    let base = format!("http://{}", reachable(*address));
     println!("casewire {} is up.\n", env!("CARGO_PKG_VERSION"));
     println!("  Page       {base}/demo?link={link}");
     println!("             (the link works once; the browser then stays signed in)");
@@ -27,7 +28,7 @@ pub fn print(facts: &Facts<'_>) {
     println!("             (a token for it: {command} token create --name me)");
     println!("  Line       {}{}", line.number.reveal(), if *simulated { "   (simulated)" } else { "" });
     println!("  Webhook    {}", line.webhook_url);
-    println!("  Health     http://{ops}/readyz, metrics at /metrics");
+    println!("  Health     http://{}/readyz, metrics at /metrics", reachable(*ops));
     let data = std::path::absolute(data).unwrap_or_else(|_| data.to_path_buf());
     println!("  Data       {}\n", data.display());
     if *simulated {

@@ -7,17 +7,16 @@ use actix_web::web::{self, ServiceConfig};
 use casewire_desk::{Bounds, Demo, DemoLine};
 use casewire_ingest::Ingest;
 use casewire_runtime::http;
-use casewire_simulator::{Account, AccountSid, Config, Line, Simulator};
 use casewire_worker::Deps;
 use tokio::sync::Notify;
 
-use super::{LIVE_POLL, Parts};
+use super::{LIVE_POLL, Parts, simulated};
 use crate::process::Process;
 use crate::wiring::{self, Bus};
 
 /// Starts every role, and the simulator where there is no account.
 pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener) -> anyhow::Result<()> {
-    let simulator = parts.simulated.then(|| simulator(parts)).transpose()?;
+    let simulator = parts.simulated.then(|| simulated::twilio(parts)).transpose()?;
     let worker = worker(process, parts, bus)?;
     let ingest = ingest(process, parts, bus);
     let desk = desk(process, parts, worker.queued());
@@ -38,7 +37,11 @@ pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener)
     let server = http::server(listener, &process.config.server, routes)?;
     process.shutdown.spawn_critical("server", http::serve(server, process.shutdown.clone()));
     if let Some(simulator) = simulator {
-        let stop = process.shutdown.token();
+        let follow = simulated::follow(simulator.clone(), parts.master_key.clone(), bus.board.watch());
+        let (stop, follow_until) = (process.shutdown.token(), process.shutdown.token());
+        process.shutdown.spawn(async move {
+            follow_until.run_until_cancelled(follow).await;
+        });
         process.shutdown.spawn(async move { simulator.run(stop).await });
     }
     Ok(())
@@ -85,16 +88,4 @@ fn desk(process: &Process, parts: &Parts, queued: Arc<Notify>) -> casewire_desk:
         queued: Some(queued),
     };
     casewire_desk::build(config, deps)
-}
-
-fn simulator(parts: &Parts) -> anyhow::Result<Simulator> {
-    let line = &parts.line;
-    let sid: AccountSid = line.account_sid.parse()?;
-    let account = Account { auth_token: line.auth_token.clone(), secondary_token: None, strict: false };
-    let config = Config {
-        accounts: vec![(sid.clone(), account)],
-        lines: vec![Line::new(line.number.clone(), sid, line.webhook_url.clone())],
-        ..Config::default()
-    };
-    Ok(Simulator::new(config)?)
 }
