@@ -1,0 +1,343 @@
+//! Everything around a worker, each test its own.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use casewire_bus::{DirectoryBoard, EmbeddedConfig, EmbeddedStream, LocalDirectory, Stream};
+use casewire_domain::directory::Method;
+use casewire_domain::line::{DEFAULT_ON_OPEN, DEFAULT_ON_REOPEN, Guard};
+use casewire_domain::message::Direction;
+use casewire_domain::outbox::OutboxState;
+use casewire_domain::seal::{MasterKey, NONCE_LEN};
+use casewire_domain::{DeliveryStatus, Event, Region};
+use casewire_ingest::Parts;
+use casewire_runtime::config::{self, HttpUrl};
+use casewire_runtime::ops::{Health, Metrics};
+use casewire_runtime::shutdown::{Ended, Shutdown};
+use casewire_simulator::{
+    Account, Config as Provider, HandsetDraft, Lifecycle, Line, Rule, SendEntry, Simulator, TextError,
+};
+use casewire_store::view::{CaseFilter, CaseView};
+use casewire_store::{Config as Database, LineSettings, NewLine, Store};
+use casewire_testkit::{eventually, eventually_some};
+use casewire_twilio::{rest, webhook};
+use casewire_worker::Deps;
+use sqlx::{Connection, SqliteConnection};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::gate::Gate;
+use crate::words::{ACCOUNT, LINE, TOKEN, number};
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// How a bench differs from the usual one.
+pub(crate) struct Plan {
+    pub(crate) worker: config::Worker,
+    pub(crate) sender: config::Sender,
+    /// Where cases live; `None` for an SQLite file of the test's own.
+    pub(crate) database: Option<Database>,
+}
+
+impl Default for Plan {
+    /// Pauses short enough that a test need not wait for them.
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            worker: config::Worker {
+                retry_first: ms(50),
+                retry_most: ms(500),
+                chores_interval: ms(200),
+                directory_republish: ms(500),
+                ..Default::default()
+            },
+            sender: config::Sender {
+                retry_first: ms(100),
+                retry_most: ms(1_000),
+                request_timeout: ms(1_000),
+                refused_pause: ms(300),
+                ..Default::default()
+            },
+            database: None,
+        }
+    }
+}
+
+pub(crate) struct Bench {
+    pub(crate) store: Store,
+    pub(crate) database: Database,
+    pub(crate) stream: Arc<EmbeddedStream>,
+    pub(crate) board: Arc<LocalDirectory>,
+    pub(crate) simulator: Simulator,
+    pub(crate) gate: Gate,
+    plan: Plan,
+    public_url: String,
+    front: Shutdown,
+    provider: CancellationToken,
+    _folder: TempDir,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.front.request();
+        self.provider.cancel();
+    }
+}
+
+/// A worker at work.
+pub(crate) struct Running {
+    pub(crate) shutdown: Shutdown,
+    pub(crate) health: Health,
+    pub(crate) metrics: Metrics,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.request();
+    }
+}
+
+impl Running {
+    /// Asks it to end, and says how it did.
+    pub(crate) async fn end(&self, within: Duration) -> Result<Ended> {
+        self.shutdown.request();
+        let limits = config::Server { drain_timeout: within, ..Default::default() };
+        Ok(self.shutdown.run(&limits, &self.health).await?)
+    }
+
+    /// The value of a metric's line, given up to the space before the value; 0 when it is not there.
+    pub(crate) fn metric(&self, line: &str) -> Result<f64> {
+        let text = self.metrics.encode()?;
+        let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?.unwrap_or(0.0))
+    }
+}
+
+fn master_key() -> MasterKey {
+    MasterKey::new(&[7; 32])
+}
+
+impl Bench {
+    /// With the line `main`, and no worker yet.
+    pub(crate) async fn idle(plan: Plan) -> Result<Self> {
+        casewire_runtime::crypto::install_provider();
+        let folder = tempfile::tempdir()?;
+        let usual = || Database::sqlite(&folder.path().join("casewire.db"));
+        let database = plan.database.clone().unwrap_or_else(usual);
+        let store = Store::open(&database).await?;
+        store.migrate().await?;
+        let stream =
+            EmbeddedStream::open(&folder.path().join("stream.db"), EmbeddedConfig::default()).await?;
+        let (simulator, provider, address) = simulator().await?;
+        let (listener, front) = (TcpListener::bind(("127.0.0.1", 0))?, Shutdown::new());
+        let bench = Self {
+            store,
+            database,
+            stream: Arc::new(stream),
+            board: Arc::default(),
+            simulator,
+            gate: Gate::before(address).await?,
+            plan,
+            public_url: format!("http://{}", listener.local_addr()?),
+            front,
+            provider,
+            _folder: folder,
+        };
+        bench.ingest(listener)?;
+        bench.put_token(TOKEN).await?;
+        bench.add_line("main", LINE, 10_000).await?;
+        Ok(bench)
+    }
+
+    /// With the line `main` and a worker.
+    pub(crate) async fn start() -> Result<(Self, Running)> {
+        Self::with(Plan::default()).await
+    }
+
+    /// As planned, with a worker.
+    pub(crate) async fn with(plan: Plan) -> Result<(Self, Running)> {
+        let bench = Self::idle(plan).await?;
+        let worker = bench.worker()?;
+        eventually("ingest knows the line", SOON, || async { bench.board.watch().borrow().is_some() })
+            .await?;
+        Ok((bench, worker))
+    }
+
+    /// One more worker.
+    pub(crate) fn worker(&self) -> Result<Running> {
+        self.worker_with(self.store.clone(), self.board.clone(), &self.gate.url)
+    }
+
+    /// A worker with this database, this board and this provider.
+    pub(crate) fn worker_with(
+        &self,
+        store: Store,
+        board: Arc<dyn DirectoryBoard>,
+        provider_url: &str,
+    ) -> Result<Running> {
+        let (health, metrics, shutdown) = (Health::new(), Metrics::default(), Shutdown::new());
+        let provider = rest::Config {
+            base_url: provider_url.to_owned(),
+            timeout: self.plan.sender.request_timeout,
+            ..Default::default()
+        };
+        let deps = Deps {
+            store,
+            stream: self.stream.clone(),
+            board,
+            master_key: master_key(),
+            provider: rest::Client::new(provider)?,
+            public_url: self.public_url.clone(),
+            health: health.clone(),
+            metrics: metrics.clone(),
+        };
+        casewire_worker::build(self.plan.worker.clone(), self.plan.sender.clone(), deps).start(&shutdown);
+        health.started();
+        Ok(Running { shutdown, health, metrics })
+    }
+
+    fn ingest(&self, listener: TcpListener) -> Result<()> {
+        let parts = Parts {
+            stream: self.stream.clone(),
+            directory: self.board.watch(),
+            master_key: master_key(),
+            public_url: HttpUrl::parse(&self.public_url).context("a URL")?,
+            metrics: Metrics::default(),
+            health: Health::new(),
+        };
+        let ingest = casewire_ingest::build(config::Ingest::default(), parts);
+        let (server, stop) = (config::Server::default(), self.front.clone());
+        self.front.spawn_critical("ingest", async move { ingest.run(listener, &server, stop).await });
+        Ok(())
+    }
+
+    /// Gives the account a token, which becomes its newest.
+    pub(crate) async fn put_token(&self, token: &'static str) -> Result<()> {
+        let seal =
+            move |id: casewire_domain::AccountId| master_key().seal(token, &id.to_string(), [1; NONCE_LEN]);
+        self.store.put_account_token(ACCOUNT.to_owned(), seal).await?;
+        Ok(())
+    }
+
+    /// Adds a line, here and at the provider.
+    pub(crate) async fn add_line(&self, id: &str, address: &str, per_second: u32) -> Result<()> {
+        self.simulator.set_line(Line::new(
+            number(address),
+            ACCOUNT.parse()?,
+            webhook::message_url(&self.public_url, id),
+        ));
+        let settings = LineSettings {
+            webhook_id: id.to_owned(),
+            address: number(address),
+            region: Region::US,
+            method: Method::Post,
+            on_open: DEFAULT_ON_OPEN.to_owned(),
+            on_reopen: DEFAULT_ON_REOPEN.to_owned(),
+            on_update: String::new(),
+            guard: Guard::default(),
+            per_second,
+        };
+        self.store.add_line(NewLine { settings, account_sid: ACCOUNT.to_owned() }).await?;
+        Ok(())
+    }
+
+    /// Somebody texts the line `main`, and ingest takes it.
+    pub(crate) async fn text(&self, from: &str, body: &str) -> Result<()> {
+        let sent = self.simulator.send_text(HandsetDraft::new(number(from), number(LINE), body)).await?;
+        ensure!(sent.taken, "the webhook was refused: {:?}", sent.webhooks);
+        Ok(())
+    }
+
+    /// Puts events on the stream.
+    pub(crate) async fn publish(&self, events: &[Event]) -> Result<()> {
+        for event in events {
+            self.stream.publish(event, 0).await?;
+        }
+        Ok(())
+    }
+
+    /// What the provider does wrong from now on.
+    pub(crate) fn faults(&self, rules: Vec<Rule>) -> Result<()> {
+        Ok(self.simulator.set_faults(rules)?)
+    }
+
+    /// What the provider accepted, oldest first.
+    pub(crate) fn accepted(&self) -> Vec<Arc<SendEntry>> {
+        self.simulator.ledger().sends
+    }
+
+    /// The words of what the provider accepted for this person.
+    pub(crate) fn accepted_for(&self, person: &str) -> Vec<String> {
+        let (sends, person) = (self.accepted(), number(person));
+        sends.iter().filter(|send| send.to == person).map(|send| send.body.reveal().to_owned()).collect()
+    }
+
+    /// The newest case of this person, if there is one.
+    pub(crate) async fn case_of(&self, person: &str) -> Result<Option<CaseView>> {
+        let filter = CaseFilter { contact: Some(person.to_owned()), ..Default::default() };
+        let page = self.store.list_cases(&filter, 1, None).await?;
+        let Some(summary) = page.items.first() else { return Ok(None) };
+        Ok(self.store.case(summary.case.number).await?)
+    }
+
+    /// Waits for a case of this person.
+    pub(crate) async fn case_soon(&self, person: &str) -> Result<CaseView> {
+        eventually_some("there is a case", SOON, || async { self.case_of(person).await.ok().flatten() }).await
+    }
+
+    /// How far our texts to this person have come, oldest first, and where they stand in the outbox.
+    pub(crate) async fn standing(&self, person: &str) -> Result<Vec<(DeliveryStatus, Option<OutboxState>)>> {
+        let Some(case) = self.case_of(person).await? else { return Ok(Vec::new()) };
+        let ours = case.messages.iter().filter(|view| view.message.direction == Direction::Outbound);
+        Ok(ours.map(|view| (view.message.progress.status(), view.outbox)).collect())
+    }
+
+    /// Waits until our texts to this person stand so.
+    pub(crate) async fn stands(
+        &self,
+        person: &str,
+        expected: &[(DeliveryStatus, Option<OutboxState>)],
+    ) -> Result<()> {
+        let stands = || async { self.standing(person).await.is_ok_and(|found| found == expected) };
+        let waited = eventually("our texts stand as expected", SOON, stands).await;
+        waited.with_context(|| format!("expected {expected:?}"))?;
+        Ok(())
+    }
+
+    /// Waits until the stream has nothing left to do.
+    pub(crate) async fn worked_off(&self) -> Result<()> {
+        eventually("the stream is worked off", SOON, || async {
+            self.stream.backlog().await.is_ok_and(|all| all.iter().all(|s| s.pending + s.ack_pending == 0))
+        })
+        .await
+    }
+
+    /// Another program at the SQLite file.
+    pub(crate) async fn intruder(&self) -> Result<SqliteConnection> {
+        Ok(SqliteConnection::connect(&self.database.url).await?)
+    }
+}
+
+/// A provider that is up, with its address.
+async fn simulator() -> Result<(Simulator, CancellationToken, String)> {
+    let config = Provider {
+        accounts: vec![(ACCOUNT.parse()?, Account::with_token(TOKEN))],
+        lifecycle: Lifecycle::at_once(),
+        hang: Duration::from_secs(3),
+        ..Default::default()
+    };
+    let (simulator, stop) = (Simulator::new(config)?, CancellationToken::new());
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let address = listener.local_addr()?.to_string();
+    let (served, ended) = (simulator.clone(), stop.clone());
+    tokio::spawn(async move { served.serve(listener, ended).await });
+    eventually("the simulator is up", SOON, || async {
+        let probe = HandsetDraft::new(number("+12065559999"), number("+15550009999"), "");
+        simulator.send_text(probe).await.is_err_and(|error| error != TextError::NotRunning)
+    })
+    .await?;
+    Ok((simulator, stop, address))
+}
