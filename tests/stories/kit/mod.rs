@@ -18,7 +18,7 @@ use casewire_testkit::process::Start;
 pub(crate) use cluster::{ACCOUNT, Cluster, TOKEN, handset, person};
 pub(crate) use desk::{Desk, bodies, texts};
 pub(crate) use dice::Dice;
-pub(crate) use home::{Home, SOON, Up, sentence};
+pub(crate) use home::{AUTH_TOKEN, Home, SOON, Up, sentence};
 pub(crate) use hook::{Hook, message_sid};
 pub(crate) use page::Page;
 pub(crate) use role::Role;
