@@ -94,10 +94,12 @@ async fn strange_but_signed_requests_stop_nobody_else() {
     // One text of ours is sent and one is not, for a callback that is of one by its path and of the other by its SID.
     let busy = Rule { to: Some(handset(2)), ..Rule::always(Fault::TooManyRequests { retry_after_s: None }) };
     cluster.simulator.set_faults(vec![busy]).unwrap();
+    let ours = "select count(*) from message where automatic";
+    let sent = "select count(*) from message where automatic and provider_sid is not null";
     good(&cluster, 1).await;
+    cluster.wait_for("one text of ours is sent", sent, SETTLED, |sent| sent == 1).await;
     good(&cluster, 2).await;
-    let unsent = "select count(*) from message where automatic and provider_sid is null";
-    cluster.wait_for("one text of ours is sent, one not", unsent, SETTLED, |unsent| unsent == 1).await;
+    cluster.wait_for("one is not", ours, SETTLED, |ours| ours == 2).await;
     let unsent =
         cluster.sql("select id from message where automatic and provider_sid is null").await.concat();
     let (sent, sid) = cluster.sends().remove(0);
