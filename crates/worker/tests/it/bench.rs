@@ -168,35 +168,44 @@ impl Bench {
 
     /// One more worker.
     pub(crate) fn worker(&self) -> Result<Running> {
-        self.worker_with(self.store.clone(), self.board.clone(), &self.gate.url)
+        Ok(self.run(self.deps()?))
     }
 
-    /// A worker with this database, this board and this provider.
-    pub(crate) fn worker_with(
-        &self,
-        store: Store,
-        board: Arc<dyn DirectoryBoard>,
-        provider_url: &str,
-    ) -> Result<Running> {
-        let (health, metrics, shutdown) = (Health::new(), Metrics::default(), Shutdown::new());
-        let provider = rest::Config {
-            base_url: provider_url.to_owned(),
-            timeout: self.plan.sender.request_timeout,
-            ..Default::default()
-        };
-        let deps = Deps {
-            store,
+    /// What the bench's own worker works with.
+    pub(crate) fn deps(&self) -> Result<Deps> {
+        Ok(Deps {
+            store: self.store.clone(),
             stream: self.stream.clone(),
-            board,
+            board: self.board.clone(),
             master_key: master_key(),
-            provider: rest::Client::new(provider)?,
+            provider: self.provider_at(&self.gate.url)?,
             public_url: self.public_url.clone(),
-            health: health.clone(),
-            metrics: metrics.clone(),
-        };
-        casewire_worker::build(self.plan.worker.clone(), self.plan.sender.clone(), deps).start(&shutdown);
-        health.started();
-        Ok(Running { shutdown, health, metrics })
+            health: Health::new(),
+            metrics: Metrics::default(),
+        })
+    }
+
+    /// The API at this address.
+    pub(crate) fn provider_at(&self, base_url: &str) -> Result<rest::Client> {
+        let timeout = self.plan.sender.request_timeout;
+        Ok(rest::Client::new(rest::Config { base_url: base_url.to_owned(), timeout, ..Default::default() })?)
+    }
+
+    /// A worker that works with this.
+    pub(crate) fn run(&self, deps: Deps) -> Running {
+        let shutdown = Shutdown::new();
+        let running = Running { shutdown, health: deps.health.clone(), metrics: deps.metrics.clone() };
+        casewire_worker::build(self.plan.worker.clone(), self.plan.sender.clone(), deps)
+            .start(&running.shutdown);
+        running.health.started();
+        running
+    }
+
+    /// The same database with other bounds.
+    pub(crate) async fn store_with(&self, change: impl FnOnce(&mut Database)) -> Result<Store> {
+        let mut database = self.database.clone();
+        change(&mut database);
+        Ok(Store::open(&database).await?)
     }
 
     fn ingest(&self, listener: TcpListener) -> Result<()> {

@@ -4,11 +4,14 @@
 mod bench;
 mod callbacks;
 mod dead_letters;
+mod directory;
 mod gate;
 mod lanes;
 mod metrics;
+mod outages;
 mod rates;
 mod sends;
+mod shutdown;
 mod texts;
 mod tokens;
 mod words;

@@ -114,7 +114,9 @@ async fn an_attempt_whose_process_died_is_held_and_never_sent_again() -> Result<
 async fn while_the_provider_cannot_be_reached_texts_wait_and_then_go_once() -> Result<()> {
     let bench = Bench::idle(Plan::default()).await?;
     let nobody = format!("http://127.0.0.1:{}", port::free()?);
-    let lost = bench.worker_with(bench.store.clone(), bench.board.clone(), &nobody)?;
+    let mut deps = bench.deps()?;
+    deps.provider = bench.provider_at(&nobody)?;
+    let lost = bench.run(deps);
     bench.store.handle_one(texted("main", HEATHER, "my heater is broken")).await?;
     let tries = "casewire_sms_send_attempts_total{outcome=\"unreachable\",error_code=\"\"}";
     eventually("it is tried again", SOON, || async { lost.metric(tries).is_ok_and(|tries| tries >= 2.0) })
