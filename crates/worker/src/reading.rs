@@ -56,3 +56,26 @@ fn facts(event: &Event) -> EventFacts {
         raw: casewire_bus::encode(event),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes on the stream that are no event.
+    fn undecodable_under(dedupe_id: Option<&str>) -> Command {
+        let payload = b"\xff no event".to_vec();
+        let Err(reason) = casewire_bus::decode(&payload) else { unreachable!("it is no event") };
+        let dedupe_id = dedupe_id.and_then(DedupeId::new);
+        undecodable(&Undecodable { payload, dedupe_id, reason }, DateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn bytes_that_are_no_event_are_set_aside_whole_under_their_own_id_or_one_made_of_them() {
+        let Command::SetAside(facts, reason) = undecodable_under(Some("i:AC1:SM1")) else { unreachable!() };
+        assert_eq!((facts.dedupe_id.as_str(), facts.raw.as_slice()), ("i:AC1:SM1", &b"\xff no event"[..]));
+        assert!(reason.starts_with("the event cannot be decoded"), "{reason}");
+        let Command::SetAside(unnamed, _) = undecodable_under(None) else { unreachable!() };
+        assert_eq!(unnamed.dedupe_id, DedupeId::of_content(&[b"\xff no event"]));
+        assert_eq!(stored(&unnamed.raw), None, "nor can it be replayed");
+    }
+}

@@ -8,20 +8,17 @@ use anyhow::{Context, Result, ensure};
 use casewire_bus::{DirectoryBoard, EmbeddedConfig, EmbeddedStream, LocalDirectory, Stream};
 use casewire_domain::directory::Method;
 use casewire_domain::line::{DEFAULT_ON_OPEN, DEFAULT_ON_REOPEN, Guard};
-use casewire_domain::message::Direction;
-use casewire_domain::outbox::OutboxState;
 use casewire_domain::seal::{MasterKey, NONCE_LEN};
-use casewire_domain::{DeliveryStatus, Event, Region};
+use casewire_domain::{Event, Region};
 use casewire_ingest::Parts;
 use casewire_runtime::config::{self, HttpUrl};
 use casewire_runtime::ops::{Health, Metrics};
 use casewire_runtime::shutdown::{Ended, Shutdown};
 use casewire_simulator::{
-    Account, Config as Provider, HandsetDraft, Lifecycle, Line, Rule, SendEntry, Simulator, TextError,
+    Account, Config as Provider, HandsetDraft, Lifecycle, Line, Rule, Simulator, TextError,
 };
-use casewire_store::view::{CaseFilter, CaseView};
 use casewire_store::{Config as Database, LineSettings, NewLine, Store};
-use casewire_testkit::{eventually, eventually_some};
+use casewire_testkit::eventually;
 use casewire_twilio::{rest, webhook};
 use casewire_worker::Deps;
 use sqlx::{Connection, SqliteConnection};
@@ -271,49 +268,6 @@ impl Bench {
     /// What the provider does wrong from now on.
     pub(crate) fn faults(&self, rules: Vec<Rule>) -> Result<()> {
         Ok(self.simulator.set_faults(rules)?)
-    }
-
-    /// What the provider accepted, oldest first.
-    pub(crate) fn accepted(&self) -> Vec<Arc<SendEntry>> {
-        self.simulator.ledger().sends
-    }
-
-    /// The words of what the provider accepted for this person.
-    pub(crate) fn accepted_for(&self, person: &str) -> Vec<String> {
-        let (sends, person) = (self.accepted(), number(person));
-        sends.iter().filter(|send| send.to == person).map(|send| send.body.reveal().to_owned()).collect()
-    }
-
-    /// The newest case of this person, if there is one.
-    pub(crate) async fn case_of(&self, person: &str) -> Result<Option<CaseView>> {
-        let filter = CaseFilter { contact: Some(person.to_owned()), ..Default::default() };
-        let page = self.store.list_cases(&filter, 1, None).await?;
-        let Some(summary) = page.items.first() else { return Ok(None) };
-        Ok(self.store.case(summary.case.number).await?)
-    }
-
-    /// Waits for a case of this person.
-    pub(crate) async fn case_soon(&self, person: &str) -> Result<CaseView> {
-        eventually_some("there is a case", SOON, || async { self.case_of(person).await.ok().flatten() }).await
-    }
-
-    /// How far our texts to this person have come, oldest first, and where they stand in the outbox.
-    pub(crate) async fn standing(&self, person: &str) -> Result<Vec<(DeliveryStatus, Option<OutboxState>)>> {
-        let Some(case) = self.case_of(person).await? else { return Ok(Vec::new()) };
-        let ours = case.messages.iter().filter(|view| view.message.direction == Direction::Outbound);
-        Ok(ours.map(|view| (view.message.progress.status(), view.outbox)).collect())
-    }
-
-    /// Waits until our texts to this person stand so.
-    pub(crate) async fn stands(
-        &self,
-        person: &str,
-        expected: &[(DeliveryStatus, Option<OutboxState>)],
-    ) -> Result<()> {
-        let stands = || async { self.standing(person).await.is_ok_and(|found| found == expected) };
-        let waited = eventually("our texts stand as expected", SOON, stands).await;
-        waited.with_context(|| format!("expected {expected:?}"))?;
-        Ok(())
     }
 
     /// Waits until the stream has nothing left to do.

@@ -12,6 +12,7 @@ mod outages;
 mod rates;
 mod sends;
 mod shutdown;
+mod standing;
 mod texts;
 mod tokens;
 mod words;
