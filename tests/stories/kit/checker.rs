@@ -251,7 +251,8 @@ mod tests {
 
     #[test]
     fn each_thing_that_does_not_fit_is_noticed() {
-        let spoilt: [(&str, fn(&mut Found)); 11] = [
+        type Spoil = fn(&mut Found);
+        let spoilt: [(&str, Spoil); 11] = [
             ("a lost text", |found| drop(found.inbound.pop())),
             ("a text twice", |found| found.inbound.extend_from_within(..1)),
             ("a text in no case", |found| found.inbound[0].1 = None),

@@ -80,7 +80,8 @@ impl Role {
         let answer = casewire_testkit::http::client().unwrap().get(self.ops("metrics")).send().await.unwrap();
         let text = answer.text().await.unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no metric {name} in {text}")).parse().unwrap()
+        assert!(value.is_some(), "no metric {name} in {text}");
+        value.unwrap().parse().unwrap()
     }
 
     /// A URL of its ops port.
