@@ -5,5 +5,6 @@ mod beside;
 mod help;
 mod mistakes;
 mod newcomer;
+mod restart;
 mod signature;
 mod words;

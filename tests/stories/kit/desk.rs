@@ -52,10 +52,20 @@ impl Desk {
     }
 
     pub(crate) async fn reply(&self, number: &str, body: &str, key: &str) -> (StatusCode, Value) {
+        let answer = self.replying(number, body, key).send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
+    /// Replies where nobody may be listening; what was answered, if anything.
+    pub(crate) async fn try_reply(&self, number: &str, body: &str, key: &str) -> Option<StatusCode> {
+        let answer = self.replying(number, body, key).send().await.ok()?;
+        Some(answer.status())
+    }
+
+    fn replying(&self, number: &str, body: &str, key: &str) -> RequestBuilder {
         let request = self.client.post(format!("{}/api/v1/cases/{number}/replies", self.base));
         let request = request.bearer_auth(&self.token).header("Idempotency-Key", key);
-        let answer = request.json(&json!({ "body": body })).send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
+        request.json(&json!({ "body": body }))
     }
 
     pub(crate) async fn set_status(&self, number: &str, status: &str) -> Value {

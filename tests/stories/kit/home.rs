@@ -44,6 +44,11 @@ impl Home {
         Self { listen: format!("127.0.0.1:{port}"), ..Self::new() }
     }
 
+    /// Where it listens, when that is on one port.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -96,14 +101,14 @@ impl Up {
     /// Waits until it says where everything is.
     pub(crate) async fn ready(process: Casewire) -> Self {
         process.wait_for_line("Stop with Ctrl-C", SOON).await.unwrap();
-        let said = process.stdout();
-        let after = |label: &str| {
-            let line = said.lines().find_map(|line| line.trim_start().strip_prefix(label));
-            line.unwrap().split_whitespace().next().unwrap().trim_end_matches(',').to_owned()
-        };
-        let base = after("API").strip_suffix("/api/v1").unwrap().to_owned();
-        let ops = after("Health").strip_suffix("/readyz").unwrap().to_owned();
-        Self { base, ops, link: after("Page"), process }
+        let base = said_after(&process, "API").strip_suffix("/api/v1").unwrap().to_owned();
+        let ops = said_after(&process, "Health").strip_suffix("/readyz,").unwrap().to_owned();
+        Self { base, ops, link: said_after(&process, "Page"), process }
+    }
+
+    /// The webhook URL of the line it serves, fragment included.
+    pub(crate) fn webhook(&self) -> String {
+        said_after(&self.process, "Webhook")
     }
 
     /// Asks it to end, and insists that it does so well.
@@ -112,6 +117,13 @@ impl Up {
         let ended = self.process.wait(SOON).await.unwrap();
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     }
+}
+
+/// The word that the banner has after a label.
+fn said_after(process: &Casewire, label: &str) -> String {
+    let said = process.stdout();
+    let line = said.lines().find_map(|line| line.trim_start().strip_prefix(label)).unwrap();
+    line.split_whitespace().next().unwrap().to_owned()
 }
 
 /// What a refused command says: one sentence on standard error, exit code 1.

@@ -15,6 +15,7 @@ mod wire;
 use casewire_testkit::Casewire;
 use casewire_testkit::process::Start;
 
+pub(crate) use books::Books;
 pub(crate) use cluster::{ACCOUNT, Cluster, TOKEN, handset, person};
 pub(crate) use desk::{Desk, bodies, texts};
 pub(crate) use dice::Dice;
