@@ -40,3 +40,14 @@ fn account_sid(text: &str) -> anyhow::Result<&str> {
     }
     Ok(text)
 }
+
+/// Why a request to one of our own ports came to nothing, for a person.
+fn unanswered(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "it did not answer in time"
+    } else if error.is_connect() {
+        "nobody listens there"
+    } else {
+        "the connection broke"
+    }
+}

@@ -91,6 +91,14 @@ async fn open(
     let master_key = master_key(config, data, &store).await?;
 
     let simulated = config.twilio.account_sid.is_none();
+    if simulated && data.running().is_some_and(|last| last.simulator.is_none()) {
+        bail!(
+            "{} served a real account when it last ran, and without one what is written to its customers would go to \
+             a simulator: set CASEWIRE_TWILIO__ACCOUNT_SID and its companions again, or choose another folder with \
+             --data-dir",
+            data.path().display()
+        );
+    }
     let origin = format!("http://{}", reachable(address));
     let public_url = match &config.server.public_url {
         Some(url) => url.clone(),

@@ -2,11 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use casewire_testkit::eventually;
+use casewire_testkit::process::Start;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 
-use crate::kit::{Desk, Home, Page, bodies, casewire, say, texts};
+use crate::kit::{
+    ACCOUNT, AUTH_TOKEN, Desk, Home, Hook, Page, SOON, Up, bodies, casewire, message_sid, say, sentence,
+    texts,
+};
 
 const CUSTOMER: &str = "+12065550100";
 
@@ -104,7 +109,7 @@ async fn the_command_that_is_printed_to_try_next_can_be_pasted() {
     let pasted = std::process::Command::new("/bin/sh").args(["-c", line]).output().unwrap();
     let printed = String::from_utf8(pasted.stdout).unwrap();
     assert!(printed.contains("the webhook answered 200"), "{printed}");
-    casewire_testkit::eventually("the case is listed", Duration::from_secs(10), async || {
+    eventually("the case is listed", Duration::from_secs(10), async || {
         let listed = home.run(&["case", "list"]).await;
         listed.contains("00001001") && listed.contains(CUSTOMER)
     })
@@ -133,7 +138,7 @@ async fn the_fourth_automatic_reply_in_ten_minutes_is_held_back_and_the_case_say
     let desk = Desk::new(&up.base, &home.run(&["token", "create", "--name", "laptop"]).await);
     for number in ["00001001", "00001002", "00001003", "00001004"] {
         page.text(CUSTOMER, "hello?").await;
-        casewire_testkit::eventually("the case is there", Duration::from_secs(10), async || {
+        eventually("the case is there", Duration::from_secs(10), async || {
             desk.cases("").await.iter().any(|case| case["number"] == number)
         })
         .await
@@ -146,7 +151,7 @@ async fn the_fourth_automatic_reply_in_ten_minutes_is_held_back_and_the_case_say
     let held: Vec<_> = held.filter(|event| event["kind"] == "acknowledgement_withheld").collect();
     assert_eq!(held[0]["words"], "Automatic reply held back");
     assert!(held[0]["reason"].as_str().unwrap().contains("ten minutes"), "{held:?}");
-    casewire_testkit::eventually("three replies arrive", Duration::from_secs(10), async || {
+    eventually("three replies arrive", Duration::from_secs(10), async || {
         page.inbox(CUSTOMER).await.len() == 3
     })
     .await
@@ -160,4 +165,57 @@ async fn a_start_says_nothing_but_where_everything_is() {
     assert_eq!(up.process.stderr(), "", "nothing went wrong, so nothing is logged");
     let version = casewire(&["--version"]).run_well(Duration::from_secs(10)).await.unwrap();
     assert!(up.process.stdout().starts_with(&format!("{} is up", version.trim())));
+}
+
+#[tokio::test]
+async fn with_an_account_the_same_command_serves_a_number_of_ones_own_and_no_simulator() {
+    let home = Home::new();
+    let account = |start: Start| {
+        start
+            .env("CASEWIRE_TWILIO__ACCOUNT_SID", ACCOUNT)
+            .env("CASEWIRE_TWILIO__AUTH_TOKEN", AUTH_TOKEN)
+            .env("CASEWIRE_TWILIO__NUMBER", "+15550001111")
+            // Nobody is there: nothing of this may leave the machine.
+            .env("CASEWIRE_TWILIO__API_BASE_URL", "http://127.0.0.1:9")
+    };
+    let said = sentence(account(home.up()).run(SOON).await.unwrap());
+    assert!(said.contains("CASEWIRE_SERVER__PUBLIC_URL"), "{said}");
+
+    let public = "https://sms.example.org";
+    let up = account(home.up()).env("CASEWIRE_SERVER__PUBLIC_URL", public);
+    let up = Up::ready(up.spawn().unwrap()).await;
+    let said = up.process.stdout();
+    assert!(said.contains("+15550001111\n") && said.contains("A message comes in"), "{said}");
+    assert!(!said.contains("imulat"), "{said}");
+    let webhook = up.webhook();
+    let line = webhook.strip_prefix(&format!("{public}/inbound/")).unwrap().split('#').next().unwrap();
+    assert!(line.len() == 24, "nobody guesses it: {line}");
+
+    // The signature covers the public URL, wherever the request comes in.
+    let hook = Hook { address: up.base.clone(), ..Hook::new(public, line, ACCOUNT, AUTH_TOKEN) };
+    let direct = Hook { public_url: up.base.clone(), ..hook.clone() };
+    eventually("the line is known", SOON, async || {
+        hook.text(&message_sid(), CUSTOMER, "hello").await.unwrap().status() == StatusCode::OK
+    })
+    .await
+    .unwrap();
+    let answer = direct.text(&message_sid(), CUSTOMER, "hello").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let page = Page::open(&up.base, &up.link).await;
+    let ledger = page.get("/simulator/ledger").send().await.unwrap();
+    assert_eq!(ledger.status(), StatusCode::NOT_FOUND);
+    let shown: serde_json::Value = page.get("/demo/config.json").send().await.unwrap().json().await.unwrap();
+    assert_eq!(shown["handset"], false);
+    let added = home.command(&["line", "add", "--number", "+15550002222", "--account-sid", ACCOUNT]);
+    let added = added.run_well(SOON).await.unwrap();
+    assert!(added.contains(&format!("webhook: {public}/inbound/")), "{added}");
+    assert!(added.contains("Enter it at Twilio") && !added.contains("imulat"), "{added}");
+    up.stop().await;
+
+    // Started once more without the account, it does not let a simulator swallow what real people are sent.
+    let said = sentence(home.up().run(SOON).await.unwrap());
+    assert!(
+        said.contains("served a real account") && said.contains("CASEWIRE_TWILIO__ACCOUNT_SID"),
+        "{said}"
+    );
 }

@@ -21,29 +21,29 @@ pub async fn run(place: &Place, command: AccountCommand) -> anyhow::Result<()> {
 
 async fn add(here: &Installation, args: AccountAdd) -> anyhow::Result<()> {
     let sid = account_sid(&args.account_sid)?;
-    ensure_token(here, sid, secret(&args.auth_token_file)?).await?;
+    let new = ensure_token(here, sid, secret(&args.auth_token_file)?).await?;
     if let (Some(key_id), Some(file)) = (args.shared_key_id, &args.shared_key_file) {
         let seal = keys::sealer(here.master_key().await?, secret(file)?)?;
         let key = move |id| SharedKey { key_id, algorithm: Algorithm::HmacSha256, secret: seal(id) };
         here.store.put_shared_key(sid.to_owned(), key).await?;
     }
-    println!("account {sid} is known.");
+    println!("account {sid} is {}.", if new { "added" } else { "known already, with this token" });
     Ok(())
 }
 
-/// Makes the account where it is new. A known one must have this token already: another one is a rotation,
-/// which nobody should do by accident.
-pub async fn ensure_token(here: &Installation, sid: &str, token: SecretString) -> anyhow::Result<()> {
+/// Makes the account where it is new; whether it was. A known one must have this token already: another one is a
+/// rotation, which nobody should do by accident.
+pub async fn ensure_token(here: &Installation, sid: &str, token: SecretString) -> anyhow::Result<bool> {
     let key = here.master_key().await?;
     let directory = here.store.directory().await?;
     let Some(known) = directory.accounts.iter().find(|account| account.sid == sid) else {
         here.store.put_account_token(sid.to_owned(), keys::sealer(key, token)?).await?;
-        return Ok(());
+        return Ok(true);
     };
     let place = known.id.to_string();
     for sealed in &known.tokens {
         if key.open(sealed, &place)?.expose_secret() == token.expose_secret() {
-            return Ok(());
+            return Ok(false);
         }
     }
     bail!(

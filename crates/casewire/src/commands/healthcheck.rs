@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use casewire_runtime::config::Config;
 
+use super::unanswered;
 use crate::cli::{HealthcheckArgs, Place};
 use crate::data_dir::DataDir;
 use crate::installation;
@@ -19,7 +20,7 @@ pub async fn run(place: &Place, args: &HealthcheckArgs) -> anyhow::Result<()> {
     let path = if args.live { "livez" } else { "readyz" };
     let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
     let answer = client.get(format!("http://{address}/{path}")).send().await;
-    let answer = answer.with_context(|| format!("nothing answers on {address}"))?;
+    let answer = answer.map_err(|error| anyhow!("no answer from {address}: {}", unanswered(&error)))?;
     let status = answer.status();
     let text = answer.text().await.unwrap_or_default();
     if !status.is_success() {

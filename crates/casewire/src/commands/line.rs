@@ -102,7 +102,7 @@ async fn ensure_account(here: &Installation, args: &LineAdd) -> anyhow::Result<(
     match &args.auth_token_file {
         None if known => Ok(()),
         None => bail!("account {} is new: give its auth token with --auth-token-file", args.account_sid),
-        Some(file) => account::ensure_token(here, &args.account_sid, super::secret(file)?).await,
+        Some(file) => account::ensure_token(here, &args.account_sid, super::secret(file)?).await.map(drop),
     }
 }
 

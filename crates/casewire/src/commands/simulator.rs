@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use casewire_domain::Address;
 use casewire_runtime::telemetry::Output;
 use casewire_simulator::{Config, Simulator};
@@ -12,6 +12,7 @@ use chrono::{TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+use super::unanswered;
 use crate::cli::{Listen, Place, SimulatorArgs, SimulatorCommand, TextArgs};
 use crate::installation::{self, Installation};
 use crate::process::Process;
@@ -55,7 +56,9 @@ async fn send(place: &Place, args: TextArgs) -> anyhow::Result<ExitCode> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let request = client.post(format!("{simulator}/simulator/texts")).json(&draft);
     let request = request.bearer_auth(control_token(&here).await?);
-    let answer = request.send().await.with_context(|| format!("no simulator answers at {simulator}"))?;
+    let answer = request.send().await;
+    let answer =
+        answer.map_err(|error| anyhow!("no simulator answers at {simulator}: {}", unanswered(&error)))?;
     let status = answer.status();
     let sent: Value = answer.json().await.context("the simulator's answer cannot be read")?;
     if !status.is_success() {
