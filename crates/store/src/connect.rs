@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
+use sqlx::Connection;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use crate::error::Error;
@@ -74,6 +75,10 @@ impl Connections {
 /// hold a conversation for ever.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(30);
 
+// A connection that comes back to its pool inside a transaction is closed (`after_release`). After a disk was full
+// SQLite has rolled back by itself, and the client's own rollback then fails and leaves it counting one transaction
+// too many: every later one would be a savepoint within one that is never committed.
+
 /// Opens the database without waiting for it to be up: an operation then says that it is not.
 pub(crate) async fn connect(config: &Config) -> Result<Connections, Error> {
     if config.url.starts_with("sqlite:") {
@@ -106,6 +111,12 @@ fn sqlite(config: &Config, connections: u32) -> ConnectOptions {
             .busy_timeout(Duration::from_secs(5))
             .foreign_keys(true)
     });
+    options.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.after_release(|connection, _| {
+            let sound = !connection.is_in_transaction();
+            Box::pin(async move { Ok(sound) })
+        })
+    });
     options
 }
 
@@ -119,6 +130,12 @@ fn postgres(config: &Config) -> ConnectOptions {
     .map(|(name, value)| (name, value.as_millis().to_string()));
     options.map_sqlx_postgres_opts(move |postgres| {
         postgres.application_name("casewire").options(settings.iter().map(|(name, value)| (*name, value)))
+    });
+    options.map_sqlx_postgres_pool_opts(|pool| {
+        pool.after_release(|connection, _| {
+            let sound = !connection.is_in_transaction();
+            Box::pin(async move { Ok(sound) })
+        })
     });
     options
 }

@@ -39,7 +39,7 @@ impl Store {
             match result {
                 Ok(value) => tx.connection.commit().await.map(|()| value).map_err(Error::from),
                 Err(error) => {
-                    // A rollback fails only where the connection is gone, and the transaction with it.
+                    // A rollback that fails leaves a connection that its pool closes: see `connect`.
                     let _ = tx.connection.rollback().await;
                     Err(error)
                 }
@@ -74,5 +74,33 @@ fn immediate() -> TransactionOptions {
     TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, TokenKind};
+
+    async fn rolled_back(tx: &Tx) -> Result<(), Error> {
+        tx.connection.execute_unprepared("rollback").await?;
+        Err(Error::Interrupted)
+    }
+
+    #[tokio::test]
+    async fn what_is_written_after_the_database_rolled_back_by_itself_is_seen_by_others() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let config = Config::sqlite(&folder.path().join("casewire.db"));
+        let store = Store::open(&config).await.unwrap();
+        store.migrate().await.unwrap();
+        // What SQLite does on a full disk: its transaction is gone, and the client does not know. The next failure
+        // is an ordinary one.
+        let gone = store.in_tx(|tx, _| Box::pin(rolled_back(tx))).await;
+        let failed: Result<(), Error> = store.in_tx(|_, _| Box::pin(async { Err(Error::Interrupted) })).await;
+        assert!(gone.is_err() && failed.is_err());
+        store.add_token(TokenKind::Api, "after".into(), "secret", None).await.unwrap();
+        let other = Store::open(&config).await.unwrap();
+        let found = other.caller(TokenKind::Api, "secret").await.unwrap();
+        assert_eq!(found.map(|caller| caller.name).as_deref(), Some("after"));
     }
 }
