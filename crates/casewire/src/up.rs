@@ -53,7 +53,7 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
         line: &parts.line,
         link: &link,
         data: data.path(),
-        simulated: parts.simulated,
+        simulated: parts.simulator.is_some(),
         command: &program::beside(place, data.path()),
     });
     let store = parts.store.clone();
@@ -75,8 +75,8 @@ pub struct Parts {
     pub api_base_url: String,
     /// The line the page is about.
     pub line: ServedLine,
-    /// Whether the provider is simulated.
-    pub simulated: bool,
+    /// The path of the simulated provider's API; none where the provider is real.
+    pub simulator: Option<String>,
 }
 
 async fn open(
@@ -90,8 +90,13 @@ async fn open(
     store.migrate().await.with_context(unusable)?;
     let master_key = master_key(config, data, &store).await?;
 
-    let simulated = config.twilio.account_sid.is_none();
-    if simulated && data.running().is_some_and(|last| last.simulator.is_none()) {
+    let simulator = match config.twilio.account_sid {
+        Some(_) => None,
+        // Only the worker beside it is told, at each start: the page's port is open to whoever reaches it, and this
+        // API lets anybody in who has an account's id.
+        None => Some(format!("/simulator/twilio/{}", line::random_hex::<16>()?)),
+    };
+    if simulator.is_some() && data.running().is_some_and(|last| last.simulator.is_none()) {
         bail!(
             "{} served a real account when it last ran, and without one what is written to its customers would go to \
              a simulator: set CASEWIRE_TWILIO__ACCOUNT_SID and its companions again, or choose another folder with \
@@ -104,18 +109,17 @@ async fn open(
         Some(url) => url.clone(),
         None => HttpUrl::parse(&origin).context("the listening address makes no URL")?,
     };
-    let api_base_url = if simulated {
-        format!("{origin}/simulator/twilio")
-    } else {
-        config.twilio.api_base_url.as_str().to_owned()
+    let api_base_url = match &simulator {
+        Some(path) => format!("{origin}{path}"),
+        None => config.twilio.api_base_url.as_str().to_owned(),
     };
     let line = line::ensure(config, &store, &master_key, public_url.as_str()).await?;
     data.record(&Running {
         public_url: public_url.as_str().to_owned(),
-        simulator: simulated.then(|| origin.clone()),
+        simulator: simulator.is_some().then_some(origin),
         ops: Some(reachable(ops)),
     })?;
-    Ok(Parts { store, master_key, public_url, api_base_url, line, simulated })
+    Ok(Parts { store, master_key, public_url, api_base_url, line, simulator })
 }
 
 /// The master key: configured, or in the folder, where the first start makes it.

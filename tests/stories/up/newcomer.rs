@@ -123,8 +123,17 @@ async fn a_link_opens_one_session_and_a_stranger_none() {
     let up = home.start().await;
     let client = casewire_testkit::http::client().unwrap();
     let status = async |url: String| client.get(url).send().await.unwrap().status();
-    for path in ["/demo", "/api/v1/cases", "/simulator/ledger", "/simulator/handsets/+12065550100/messages"] {
+    let sends = "2010-04-01/Accounts/AC00000000000000000000000000000000/Messages.json";
+    let (open, guessed) =
+        (format!("/simulator/twilio/{sends}"), format!("/simulator/twilio/{:032x}/{sends}", 1));
+    let handset = "/simulator/handsets/+12065550100/messages";
+    for path in ["/demo", "/api/v1/cases", "/simulator/ledger", handset, &open, &guessed] {
         assert_eq!(status(format!("{}{path}", up.base)).await, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for path in [open, guessed] {
+        let send = client.post(format!("{}{path}", up.base)).basic_auth(&sends[20..54], Some("anything"));
+        let send = send.form(&[("To", CUSTOMER), ("From", "+15005550006"), ("Body", "hello")]);
+        assert_eq!(send.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{path}");
     }
     Page::open(&up.base, &up.link).await;
     assert_eq!(status(up.link.clone()).await, StatusCode::FORBIDDEN, "the link is used up");

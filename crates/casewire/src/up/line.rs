@@ -105,7 +105,12 @@ async fn line(
 
 /// A webhook id nobody guesses: 96 random bits.
 pub fn random_id() -> anyhow::Result<String> {
-    let mut bytes = [0_u8; 12];
+    random_hex::<12>()
+}
+
+/// This many random bytes, in hex.
+pub fn random_hex<const BYTES: usize>() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; BYTES];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -16,7 +16,10 @@ use crate::wiring::{self, Bus};
 
 /// Starts every role, and the simulator where there is no account.
 pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener) -> anyhow::Result<()> {
-    let simulator = parts.simulated.then(|| simulated::twilio(parts)).transpose()?;
+    let simulator = match &parts.simulator {
+        Some(path) => Some((path.clone(), simulated::twilio(parts)?)),
+        None => None,
+    };
     let worker = worker(process, parts, bus)?;
     let ingest = ingest(process, parts, bus);
     let desk = desk(process, parts, worker.queued());
@@ -26,8 +29,8 @@ pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener)
         let simulator = simulator.clone();
         move |service: &mut ServiceConfig| {
             service.configure(&webhooks).configure(&pages);
-            if let Some(simulator) = &simulator {
-                let rest = web::scope("/simulator/twilio").configure(simulator.rest_routes());
+            if let Some((path, simulator)) = &simulator {
+                let rest = web::scope(path).configure(simulator.rest_routes());
                 let control =
                     web::scope("/simulator").wrap(guard.clone()).configure(simulator.control_routes());
                 service.service(rest).service(control);
@@ -36,7 +39,7 @@ pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener)
     };
     let server = http::server(listener, &process.config.server, routes)?;
     process.shutdown.spawn_critical("server", http::serve(server, process.shutdown.clone()));
-    if let Some(simulator) = simulator {
+    if let Some((_, simulator)) = simulator {
         let follow = simulated::follow(simulator.clone(), parts.master_key.clone(), bus.board.watch());
         let (stop, follow_until) = (process.shutdown.token(), process.shutdown.token());
         process.shutdown.spawn(async move {
@@ -79,7 +82,7 @@ fn desk(process: &Process, parts: &Parts, queued: Arc<Notify>) -> casewire_desk:
     let config = casewire_desk::Config {
         public_url: Some(parts.public_url.clone()),
         live: Bounds { poll: LIVE_POLL, ..Bounds::default() },
-        demo: Some(Demo { handset: parts.simulated, line }),
+        demo: Some(Demo { handset: parts.simulator.is_some(), line }),
         ..casewire_desk::Config::default()
     };
     let deps = casewire_desk::Deps {
