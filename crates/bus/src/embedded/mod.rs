@@ -13,6 +13,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use casewire_domain::Event;
@@ -35,6 +36,8 @@ pub struct EmbeddedStream {
     requests: mpsc::Sender<Request>,
     /// One a shard, touched when there may be something new to fetch.
     arrivals: Arc<[watch::Sender<()>]>,
+    /// Whether the file could be written when it was last tried; consumers try every second.
+    writing: Arc<AtomicBool>,
 }
 
 impl EmbeddedStream {
@@ -48,9 +51,11 @@ impl EmbeddedStream {
     async fn over(connection: SqliteConnection, config: EmbeddedConfig) -> sqlx::Result<Self> {
         let (requests, received) = mpsc::channel(config.queue.max(1));
         let arrivals: Arc<[_]> = (0..config.shards.max(1)).map(|_| watch::Sender::new(())).collect();
-        let writer = Writer::new(connection, received, arrivals.clone(), config.clone()).await?;
+        let writing = Arc::new(AtomicBool::new(true));
+        let writer =
+            Writer::new(connection, received, arrivals.clone(), config.clone(), writing.clone()).await?;
         tokio::spawn(writer.run());
-        Ok(Self { config, requests, arrivals })
+        Ok(Self { config, requests, arrivals, writing })
     }
 
     /// Writes what was asked for so far, acknowledgements included, and closes the file. Whatever is asked
@@ -79,7 +84,7 @@ impl Stream for EmbeddedStream {
 
     async fn prepare(&self) -> Result<(), PrepareError> {
         // Opening it has done all there is to do.
-        if self.connected() { Ok(()) } else { Err(PrepareError::Unavailable) }
+        if self.requests.is_closed() { Err(PrepareError::Unavailable) } else { Ok(()) }
     }
 
     async fn publish(&self, event: &Event, shard: u32) -> Result<Published, PublishError> {
@@ -116,7 +121,7 @@ impl Stream for EmbeddedStream {
     }
 
     fn connected(&self) -> bool {
-        !self.requests.is_closed()
+        !self.requests.is_closed() && self.writing.load(Ordering::Relaxed)
     }
 }
 
@@ -167,5 +172,31 @@ mod tests {
         ack_all(deliveries).await.expect("acknowledged");
         let again = stream.publish(&event(199), 0).await.expect("there is room again");
         assert!(!again.duplicate, "what was refused is not remembered");
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_the_file_ended_by_itself_costs_that_group_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("stream.db");
+        let config = EmbeddedConfig::default();
+        let mut connection = schema::open(&path, &config).await.expect("a file");
+        // What a full disk does to a transaction that is under way.
+        let ends_it = "CREATE TRIGGER full BEFORE INSERT ON payload WHEN NEW.dedupe_id LIKE '%bad' \
+                       BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
+        sqlx::raw_sql(ends_it).execute(&mut connection).await.expect("a trigger");
+        let stream = EmbeddedStream::over(connection, config.clone()).await.expect("a stream");
+        let mut bad = event(0);
+        bad.dedupe_id = DedupeId::new("bad").expect("an id");
+        for number in 1..4 {
+            assert!(stream.publish(&bad, 0).await.is_err());
+            assert!(!stream.connected(), "what cannot be written is not ready");
+            stream.publish(&event(number), 0).await.expect("stored");
+            assert!(stream.connected());
+        }
+        stream.close().await;
+        let stream = EmbeddedStream::open(&path, config).await.expect("the same file");
+        let mut consumer = stream.consume(0).await.expect("a consumer");
+        let stored = consumer.fetch(10, Duration::from_secs(5)).await.expect("what was accepted");
+        assert_eq!(stored.len(), 3);
     }
 }

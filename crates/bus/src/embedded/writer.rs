@@ -1,6 +1,7 @@
 //! The one task that owns the file.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
@@ -53,6 +54,8 @@ pub(super) struct Writer {
     config: EmbeddedConfig,
     clock: Clock,
     ledger: Ledger,
+    /// Whether the last transaction was committed.
+    writing: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -61,9 +64,10 @@ impl Writer {
         requests: mpsc::Receiver<Request>,
         arrivals: Arc<[watch::Sender<()>]>,
         config: EmbeddedConfig,
+        writing: Arc<AtomicBool>,
     ) -> sqlx::Result<Self> {
         let ledger = Ledger::read(&mut connection, arrivals.len()).await?;
-        Ok(Self { connection, requests, arrivals, config, clock: Clock::start(), ledger })
+        Ok(Self { connection, requests, arrivals, config, clock: Clock::start(), ledger, writing })
     }
 
     /// Serves until it is closed or nobody is left to ask.
@@ -104,19 +108,35 @@ impl Writer {
         }
     }
 
+    /// One transaction, in statements of our own: the client would go on counting one that SQLite ended by itself,
+    /// as it does when the disk is full, and begin no other.
     async fn commit(&mut self, group: &Group) -> sqlx::Result<Outcome> {
-        let mut tx = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let committed = self.try_commit(group).await;
+        if committed.is_err() {
+            // It fails where there is no transaction any more, which is what was wanted.
+            let _ = self.execute("rollback").await;
+        }
+        self.writing.store(committed.is_ok(), Ordering::Relaxed);
+        committed
+    }
+
+    async fn try_commit(&mut self, group: &Group) -> sqlx::Result<Outcome> {
+        self.execute("begin immediate").await?;
         let mut step = Step {
-            connection: &mut tx,
+            connection: &mut self.connection,
             config: &self.config,
             now: self.clock.now(),
             ledger: self.ledger.clone(),
         };
         let outcome = step.apply(group).await?;
         let ledger = step.ledger;
-        tx.commit().await?;
+        self.execute("commit").await?;
         self.ledger = ledger;
         Ok(outcome)
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> sqlx::Result<()> {
+        sqlx::query(statement).execute(&mut self.connection).await.map(|_| ())
     }
 }
 
