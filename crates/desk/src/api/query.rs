@@ -1,6 +1,7 @@
 //! What `GET /cases` may be asked.
 
 use casewire_domain::case::CaseStatus;
+use casewire_domain::{Address, Region};
 use casewire_store::view::{CaseFilter, Cursor};
 use chrono::DateTime;
 use serde::Deserialize;
@@ -21,7 +22,8 @@ const MOST: u64 = 200;
 pub(crate) struct ListParameters {
     /// Only cases with this status: `open`, `pending` or `closed`.
     status: Option<String>,
-    /// Only cases of this contact: its id, or its address in E.164 (`%2B12065550100`).
+    /// Only cases of this contact: its id, or its address (`+12065550100`, `(206) 555-0100`); a number without a
+    /// country code is read as one of the US.
     contact: Option<String>,
     /// Only cases of this line: its webhook id.
     line: Option<String>,
@@ -46,7 +48,7 @@ impl ListQuery {
         let any = |text: &str| Some(text.to_owned());
         let filter = CaseFilter {
             status: fields.optional("status", CaseStatus::parse, "must be open, pending or closed"),
-            contact: fields.optional("contact", any, ""),
+            contact: fields.optional("contact", contact, "must be a contact's id or address"),
             line: fields.optional("line", any, ""),
         };
         let size = |text: &str| text.parse().ok().filter(|limit| (1..=MOST).contains(limit));
@@ -55,6 +57,16 @@ impl ListQuery {
         fields.finish()?;
         Ok(Self { filter, limit, after })
     }
+}
+
+/// A contact as the store knows it. In a query string a plus sign means a space, and hardly anybody who types a
+/// number escapes it; where a number begins, after a channel too, no space can be meant.
+fn contact(text: &str) -> Option<String> {
+    let (channel, number) = text.split_at(text.find(':').map_or(0, |colon| colon + 1));
+    let unescaped = number.strip_prefix(' ').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let given = unescaped.map_or_else(|| text.to_owned(), |digits| format!("{channel}+{digits}"));
+    // What is no number stays as it is: an id, or a sender by name.
+    Address::parse(&given, Region::US).ok().map(|address| address.reveal().to_owned())
 }
 
 /// A cursor as the caller keeps it. It is no promise: only `next` makes one.
@@ -92,6 +104,20 @@ mod tests {
         let Problem::Invalid(mistakes) = problem else { panic!("{problem:?}") };
         let fields: Vec<_> = mistakes.iter().map(|it| it.field.as_str()).collect();
         assert_eq!(fields, ["status", "limit", "sort"]);
+    }
+
+    #[test]
+    fn a_contact_is_found_however_its_number_is_written() {
+        let meant = |query: &str| ListQuery::parse(query).unwrap().filter.contact.unwrap();
+        for written in ["%2B12065550100", "+12065550100", "12065550100", "2065550100", "(206)%20555-0100"] {
+            assert_eq!(meant(&format!("contact={written}")), "+12065550100", "{written}");
+        }
+        assert_eq!(meant("contact=+4915112345678"), "+4915112345678");
+        assert_eq!(meant("contact=whatsapp:+4915112345678"), "whatsapp:+4915112345678");
+        for id in ["0198c1f2-7c1e-7c3a-9d2e-0123456789ab", "01981234-5678-7123-8123-012345678901", "ACME"] {
+            assert_eq!(meant(&format!("contact={id}")), id);
+        }
+        assert!(ListQuery::parse("contact=%00").is_err());
     }
 
     #[test]
