@@ -30,8 +30,10 @@ impl LogFilter {
 
 impl Default for LogFilter {
     fn default() -> Self {
-        // Below a warning these two tell only how many threads they have and which tables they look at.
-        Self("info,actix_server=warn,sea_orm_migration=warn".to_owned())
+        // Below a warning these tell only how many threads they have, which tables they look at, what they did not
+        // have to create, and every connection.
+        let quiet = "actix_server=warn,sea_orm_migration=warn,sqlx::postgres::notice=warn,async_nats=warn";
+        Self(format!("info,{quiet}"))
     }
 }
 
