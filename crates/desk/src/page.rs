@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use casewire_runtime::http::read;
 use sha2::{Digest as _, Sha256};
 
 use crate::Config;
@@ -76,13 +77,13 @@ pub(crate) fn routes(service: &mut ServiceConfig) {
         .add((header::REFERRER_POLICY, "no-referrer"))
         .add(("Cross-Origin-Opener-Policy", "same-origin"))
         .add(("Cross-Origin-Resource-Policy", "same-origin"));
-    service.route("/", web::get().to(home)).service(
+    service.route("/", read().to(home)).service(
         web::scope("/demo")
             .wrap(headers)
-            .route("", web::get().to(page))
-            .route("/", web::get().to(home))
-            .route("/config.json", web::get().to(shown))
-            .route("/assets/{name}", web::get().to(asset)),
+            .route("", read().to(page))
+            .route("/", read().to(home))
+            .route("/config.json", read().to(shown))
+            .route("/assets/{name}", read().to(asset)),
     );
 }
 
@@ -98,6 +99,8 @@ async fn page(request: HttpRequest, authority: Data<Authority>) -> Result<HttpRe
         None => Ok(file(&NO_SESSION, StatusCode::UNAUTHORIZED)),
         // Whoever is in already (the browser fetched the address ahead, or the person went back) stays in.
         Some(_) if session.is_some() => Ok(home().await),
+        // Nobody sees what HEAD finds: it must not use the link up.
+        Some(_) if request.method() == Method::HEAD => Ok(home().await),
         // A page fetched ahead may never be looked at: it must not use the link up.
         Some(_) if is_ahead(request.headers()) => Ok(HttpResponse::ServiceUnavailable().finish()),
         Some(link) => enter(&request, &authority, &link).await,

@@ -4,8 +4,9 @@ use std::io;
 use std::net::TcpListener;
 
 use actix_web::dev::Server;
-use actix_web::web::ServiceConfig;
-use actix_web::{App, HttpServer};
+use actix_web::guard::{Any, Get, Head};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, HttpServer, Route};
 
 use crate::config;
 use crate::shutdown::Shutdown;
@@ -27,6 +28,11 @@ where
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// A route for GET and for HEAD, which is GET without the body: the server leaves it out by itself.
+pub fn read() -> Route {
+    web::route().guard(Any(Get()).or(Head()))
 }
 
 /// Runs a server until shutdown is requested; then it takes no new connections, finishes the requests it has and

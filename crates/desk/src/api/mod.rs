@@ -7,9 +7,9 @@ mod events;
 mod fields;
 mod query;
 
-use actix_web::guard::{Any, Get, Head};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource};
+use casewire_runtime::http::read;
 
 use crate::auth::Guard;
 use crate::problem::Problem;
@@ -40,8 +40,4 @@ pub(crate) fn routes(service: &mut ServiceConfig, guard: Guard) {
 fn resource(path: &'static str, methods: &'static str) -> Resource {
     let refuse = move || async move { Err::<HttpResponse, _>(Problem::MethodNotAllowed(methods)) };
     web::resource(path).default_service(web::to(refuse))
-}
-
-fn read() -> actix_web::Route {
-    web::route().guard(Any(Get()).or(Head()))
 }

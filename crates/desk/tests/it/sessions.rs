@@ -65,6 +65,20 @@ async fn a_page_fetched_ahead_does_not_use_the_link_up() {
 }
 
 #[tokio::test]
+async fn head_looks_at_the_page_and_leaves_the_link() {
+    let world = World::new().await;
+    let link = world.new_link(Utc::now() + TimeDelta::minutes(5)).await;
+    let path = format!("/demo?link={link}");
+    for (path, status) in [("/", 303), ("/demo", 401), ("/demo/assets/app.js", 200), (path.as_str(), 303)] {
+        let answer = world.bare(Method::HEAD, path).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), cookie(&answer)), (status, None), "{path}");
+        assert!(answer.bytes().await.unwrap().is_empty());
+    }
+    let meant = world.bare(Method::GET, &path).send().await.unwrap();
+    assert!(cookie(&meant).is_some(), "the link still signs in");
+}
+
+#[tokio::test]
 async fn followed_from_another_site_the_link_goes_on_by_a_page_of_ours() {
     let world = World::new().await;
     let link = world.new_link(Utc::now() + TimeDelta::minutes(5)).await;

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::{Check, Health, Metrics};
 use crate::config::DEFAULT_OPS_LISTEN;
+use crate::http::read;
 use crate::telemetry::Identity;
 
 /// The type of `/metrics`: Prometheus 3 refuses an answer without one.
@@ -80,9 +81,9 @@ pub fn start(listener: TcpListener, health: Health, metrics: Metrics, identity: 
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(state.clone()))
-            .route("/livez", web::get().to(livez))
-            .route("/readyz", web::get().to(readyz))
-            .route("/metrics", web::get().to(metrics_text))
+            .route("/livez", read().to(livez))
+            .route("/readyz", read().to(readyz))
+            .route("/metrics", read().to(metrics_text))
     });
     // Nobody but probes and a scraper comes here.
     let server = server.workers(1).disable_signals().listen(listener)?.run();

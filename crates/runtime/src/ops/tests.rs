@@ -18,8 +18,12 @@ fn listening(health: &Health, metrics: &Metrics) -> (SocketAddr, Ops) {
 
 /// The answer to a GET: status line and headers, and the body.
 async fn get(address: SocketAddr, target: &str) -> (String, String) {
+    ask(address, "GET", target).await
+}
+
+async fn ask(address: SocketAddr, method: &str, target: &str) -> (String, String) {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let request = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -58,6 +62,17 @@ async fn verbose_readiness_lists_every_check_with_its_reason() {
     assert_eq!(body["ok"], false);
     assert_eq!(body["checks"][0], serde_json::json!({ "name": "started", "ok": true }));
     assert_eq!(body["checks"][2]["reason"], "no connection for 31 s");
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let health = Health::new();
+    let (address, _ops) = listening(&health, &Metrics::default());
+    for (target, status) in [("/livez", "200"), ("/readyz", "503"), ("/metrics", "200")] {
+        let (head, body) = ask(address, "HEAD", target).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{target}: {head}");
+        assert_eq!(body, "", "{target}");
+    }
 }
 
 #[tokio::test]
