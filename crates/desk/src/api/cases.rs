@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body::{CaseBody, CaseList, MessageBody};
-use super::fields::Fields;
+use super::fields::{Fields, TWICE};
 use super::query::{ListParameters, ListQuery};
 use crate::Config;
 use crate::auth::Caller;
@@ -21,6 +21,8 @@ use crate::problem::{Problem, ProblemBody};
 
 /// Longest text the provider takes, in characters.
 const LONGEST_TEXT: usize = 1600;
+/// The header by which a reply is sent once.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Longest idempotency key: a UUID or a hash, and room for a caller's own scheme.
 const LONGEST_KEY: usize = 200;
 
@@ -175,11 +177,16 @@ fn check(text: &str, fields: &mut Fields) {
 }
 
 fn idempotency_key(request: &HttpRequest, fields: &mut Fields) -> Option<String> {
-    let given = request.headers().get("Idempotency-Key")?;
+    let mut all = request.headers().get_all(IDEMPOTENCY_KEY);
+    let given = all.next()?;
+    if all.next().is_some() {
+        fields.wrong(IDEMPOTENCY_KEY, TWICE);
+        return None;
+    }
     let key = given.to_str().ok().map(str::trim);
     let key = key.filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
     if key.is_none() {
-        fields.wrong("Idempotency-Key", "must be 1 to 200 printable ASCII characters");
+        fields.wrong(IDEMPOTENCY_KEY, "must be 1 to 200 printable ASCII characters");
     }
     key.map(str::to_owned)
 }

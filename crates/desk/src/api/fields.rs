@@ -2,12 +2,15 @@
 //! and told at once, names nobody reads among them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Payload};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::error::Category;
 
 use crate::problem::{Mistake, Problem};
 
@@ -18,6 +21,36 @@ pub struct BodyLimits {
     pub bytes: usize,
     /// Longest wait for the whole of it.
     pub time: Duration,
+}
+
+/// What is wrong with a name that is given twice.
+pub(super) const TWICE: &str = "is given twice";
+
+/// The names and values of a JSON object, those given twice too, of which a map would keep only the last.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
+    }
 }
 
 /// The names and values of a request.
@@ -45,22 +78,27 @@ impl Fields {
             return Err(Problem::Malformed { line: 0, column: 0 });
         }
         match serde_json::from_slice(body) {
-            Ok(Value::Object(values)) => {
-                Ok(Self { values: values.into_iter().collect(), mistakes: Vec::new() })
+            Ok(Pairs(pairs)) => Ok(Self::of_pairs(pairs)),
+            Err(error) if error.classify() == Category::Data => {
+                Err(Problem::Invalid(vec![Mistake::new("the body", "must be a JSON object")]))
             }
-            Ok(_) => Err(Problem::Invalid(vec![Mistake::new("the body", "must be a JSON object")])),
             // Whoever sends nothing but white space ends at line 0 too.
             Err(error) => Err(Problem::Malformed { line: error.line(), column: error.column() }),
         }
     }
 
-    /// The fields of a query string. A name given twice is a mistake: which one counts would be a guess.
+    /// The fields of a query string.
     pub(crate) fn of_query(query: &str) -> Self {
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        Self::of_pairs(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))))
+    }
+
+    /// A name given twice is a mistake: which one counts would be a guess.
+    fn of_pairs(pairs: impl IntoIterator<Item = (String, Value)>) -> Self {
         let mut fields = Self::default();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let before = fields.values.insert(name.clone().into_owned(), Value::String(value.into_owned()));
-            if before.is_some() {
-                fields.wrong(&name, "is given twice");
+        for (name, value) in pairs {
+            if fields.values.insert(name.clone(), value).is_some() {
+                fields.wrong(&name, TWICE);
             }
         }
         fields
@@ -165,6 +203,25 @@ mod tests {
     fn broken_json_says_where_it_breaks() {
         let error = Fields::of_json(b"{\"body\":\n \"x\",,}").unwrap_err();
         assert_eq!(error, Problem::Malformed { line: 2, column: 6 });
+    }
+
+    #[test]
+    fn a_name_given_twice_in_a_body_is_a_mistake() {
+        let mut fields = Fields::of_json(br#"{"body": "yes", "body": "no"}"#).unwrap();
+        fields.text("body");
+        assert_eq!(mistakes(fields), ["body is given twice"]);
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_told_so() {
+        for body in ["[]", "\"x\"", "5", "null"] {
+            let Err(problem) = Fields::of_json(body.as_bytes()) else { panic!("{body}") };
+            assert_eq!(
+                problem,
+                Problem::Invalid(vec![Mistake::new("the body", "must be a JSON object")]),
+                "{body}"
+            );
+        }
     }
 
     #[test]

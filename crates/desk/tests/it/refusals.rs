@@ -120,6 +120,23 @@ async fn all_wrong_fields_are_told_at_once() {
 }
 
 #[tokio::test]
+async fn what_is_given_twice_is_refused_and_nothing_is_sent() {
+    let world = World::new().await;
+    let number = world.case_of(ANNA, "hello").await;
+    let path = format!("/api/v1/cases/{number}/replies");
+    let post = || world.request(Method::POST, &path).header("Content-Type", "application/json");
+    let twice = post().header("Idempotency-Key", "a").header("Idempotency-Key", "b").body("{\"body\":\"x\"}");
+    let answer = problem(twice.send().await.unwrap(), 422).await;
+    assert_eq!(answer["errors"][0]["field"], "Idempotency-Key");
+    let twice = post().body("{\"body\":\"yes\",\"body\":\"no\"}");
+    let answer = problem(twice.send().await.unwrap(), 422).await;
+    assert_eq!(answer["errors"][0]["detail"], "is given twice");
+    let case = world.get(&format!("/api/v1/cases/{number}")).await;
+    let messages = case["messages"].as_array().unwrap();
+    assert!(messages.iter().all(|it| it["automatic"] == true || it["direction"] == "inbound"), "{case}");
+}
+
+#[tokio::test]
 async fn a_body_too_large_is_refused_unread() {
     let world = World::new().await;
     let number = world.case_of(ANNA, "hello").await;
