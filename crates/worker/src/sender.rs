@@ -45,7 +45,8 @@ impl Sender {
         Self { settings, queued, places, post: Arc::new(post) }
     }
 
-    /// Works until told to stop, then waits for the attempts under way.
+    /// Works until told to stop. The attempts under way are finished by then or later: the recorder, which the end of
+    /// the process waits for, ends with the last of them.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let beat = self.post.deps.health.task("sender");
         let mut backoff = Backoff::new(self.settings.poll_interval, self.settings.retry_first);
@@ -65,8 +66,6 @@ impl Sender {
             // Waited out, woken or stopped: the loop looks again.
             let _ = stop.run_until_cancelled(wait).await;
         }
-        // Every attempt under way gives its place back when its outcome is handed over.
-        let _ = self.places.acquire_many(self.settings.concurrency.get()).await;
         Ok(())
     }
 

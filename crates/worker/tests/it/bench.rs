@@ -14,18 +14,18 @@ use casewire_ingest::Parts;
 use casewire_runtime::config::{self, HttpUrl};
 use casewire_runtime::ops::{Health, Metrics};
 use casewire_runtime::shutdown::{Ended, Shutdown};
-use casewire_simulator::{
-    Account, Config as Provider, HandsetDraft, Lifecycle, Line, Rule, Simulator, TextError,
-};
+use casewire_simulator::{HandsetDraft, Line, Rule, Simulator};
 use casewire_store::{Config as Database, LineSettings, NewLine, Store};
 use casewire_testkit::eventually;
 use casewire_twilio::{rest, webhook};
 use casewire_worker::Deps;
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
+use crate::provider;
 use crate::words::{ACCOUNT, LINE, TOKEN, number};
 
 /// Longer than anything here takes on a busy machine.
@@ -89,6 +89,8 @@ pub(crate) struct Running {
     pub(crate) shutdown: Shutdown,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
+    /// Wakes its sender, as desk does.
+    pub(crate) queued: Arc<Notify>,
 }
 
 impl Drop for Running {
@@ -128,7 +130,7 @@ impl Bench {
         store.migrate().await?;
         let stream =
             EmbeddedStream::open(&folder.path().join("stream.db"), EmbeddedConfig::default()).await?;
-        let (simulator, provider, address) = simulator().await?;
+        let (simulator, provider, address) = provider::simulator().await?;
         let (listener, front) = (TcpListener::bind(("127.0.0.1", 0))?, Shutdown::new());
         let bench = Self {
             store,
@@ -190,12 +192,12 @@ impl Bench {
 
     /// A worker that works with this.
     pub(crate) fn run(&self, deps: Deps) -> Running {
-        let shutdown = Shutdown::new();
-        let running = Running { shutdown, health: deps.health.clone(), metrics: deps.metrics.clone() };
-        casewire_worker::build(self.plan.worker.clone(), self.plan.sender.clone(), deps)
-            .start(&running.shutdown);
-        running.health.started();
-        running
+        let (health, metrics, shutdown) = (deps.health.clone(), deps.metrics.clone(), Shutdown::new());
+        let worker = casewire_worker::build(self.plan.worker.clone(), self.plan.sender.clone(), deps);
+        let queued = worker.queued();
+        worker.start(&shutdown);
+        health.started();
+        Running { shutdown, health, metrics, queued }
     }
 
     /// The same database with other bounds.
@@ -282,25 +284,4 @@ impl Bench {
     pub(crate) async fn intruder(&self) -> Result<SqliteConnection> {
         Ok(SqliteConnection::connect(&self.database.url).await?)
     }
-}
-
-/// A provider that is up, with its address.
-async fn simulator() -> Result<(Simulator, CancellationToken, String)> {
-    let config = Provider {
-        accounts: vec![(ACCOUNT.parse()?, Account::with_token(TOKEN))],
-        lifecycle: Lifecycle::at_once(),
-        hang: Duration::from_secs(3),
-        ..Default::default()
-    };
-    let (simulator, stop) = (Simulator::new(config)?, CancellationToken::new());
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let address = listener.local_addr()?.to_string();
-    let (served, ended) = (simulator.clone(), stop.clone());
-    tokio::spawn(async move { served.serve(listener, ended).await });
-    eventually("the simulator is up", SOON, || async {
-        let probe = HandsetDraft::new(number("+12065559999"), number("+15550009999"), "");
-        simulator.send_text(probe).await.is_err_and(|error| error != TextError::NotRunning)
-    })
-    .await?;
-    Ok((simulator, stop, address))
 }

@@ -72,3 +72,21 @@ async fn a_text_that_is_held_delays_later_ones_for_a_minute_at_most() -> Result<
     assert!(!bench.standing(HEATHER).await?.contains(&(Queued, Some(Sending))));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_may_go_goes_at_once_and_not_at_the_next_look() -> Result<()> {
+    let mut plan = Plan::default();
+    plan.sender.poll_interval = SOON * 3;
+    let (bench, worker) = Bench::with(plan).await?;
+    // A callback would wake the sender too.
+    bench.faults(vec![Rule::always(Fault::DropCallbacks)])?;
+    bench.text(HEATHER, "my heater is broken").await?;
+    bench.stands(HEATHER, &[(Queued, None)]).await?;
+    let case = bench.case_soon(HEATHER).await?.case.number;
+    for words in ["on our way", "we are there", "it was the pump"] {
+        bench.store.handle_one(reply(case, words)).await?;
+    }
+    worker.queued.notify_one();
+    // The second and third are woken by the end of the one before.
+    bench.stands(HEATHER, &[(Queued, None); 4]).await
+}

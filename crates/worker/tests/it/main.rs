@@ -9,6 +9,7 @@ mod gate;
 mod lanes;
 mod metrics;
 mod outages;
+mod provider;
 mod rates;
 mod sends;
 mod shutdown;
