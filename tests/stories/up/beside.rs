@@ -56,6 +56,9 @@ async fn a_line_is_added_texted_removed_and_unknown_within_a_second_each() {
     let another = ["line", "add", "--id", "support", "--number", "+12065550199", "--account-sid", ACCOUNT];
     let said = home.refused(&another).await;
     assert!(said.contains("support"), "{said}");
+    let elsewhere = ["line", "add", "--id", "sales", "--number", "+12065550123", "--account-sid", ACCOUNT];
+    let said = home.refused(&elsewhere).await;
+    assert!(said.contains("line support has this number") && said.contains("line remove support"), "{said}");
     let listed = home.run(&["line", "list"]).await;
     assert!(listed.contains("support") && listed.contains("+12065550123"), "{listed}");
     let listed: Value = serde_json::from_str(&home.run(&["line", "list", "--json"]).await).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use crate::kit::{Home, Page, SOON, Up, casewire, sentence};
+use crate::kit::{ACCOUNT, AUTH_TOKEN, Home, Page, SOON, Up, casewire, sentence};
 
 /// What `up` says when it refuses to start.
 async fn refused(up: casewire_testkit::process::Start) -> String {
@@ -80,6 +80,27 @@ async fn a_master_key_of_another_installation_opens_nothing() {
     assert!(!key.exists());
     fs::write(&key, right).unwrap();
     home.start().await.stop().await;
+}
+
+#[tokio::test]
+async fn a_number_is_not_served_under_another_account_than_its_line_has() {
+    let home = Home::new();
+    let up = home.start().await;
+    home.line(&up).await;
+    up.stop().await;
+    let other = "AC0000000000000000000000000000000f";
+    let wrong = home
+        .up()
+        .env("CASEWIRE_TWILIO__ACCOUNT_SID", other)
+        .env("CASEWIRE_TWILIO__AUTH_TOKEN", AUTH_TOKEN)
+        .env("CASEWIRE_TWILIO__NUMBER", "+15550001111")
+        .env("CASEWIRE_TWILIO__API_BASE_URL", "http://127.0.0.1:9")
+        .env("CASEWIRE_SERVER__PUBLIC_URL", "https://sms.example.org");
+    let said = refused(wrong).await;
+    for part in ["line tests", ACCOUNT, "`twilio.account_sid`", "casewire line remove tests"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!home.run(&["account", "list"]).await.contains(other), "nothing of it is kept");
 }
 
 #[tokio::test]

@@ -34,7 +34,9 @@ async fn add(here: &Installation, args: LineAdd) -> anyhow::Result<()> {
     let settings = settings(here, &args)?;
     ensure_account(here, &args).await?;
     let id = settings.webhook_id.clone();
-    let same = here.store.lines().await?.into_iter().any(|line| is_same(&line, &settings, &args.account_sid));
+    let lines = here.store.lines().await?;
+    number_is_free(&lines, &settings)?;
+    let same = lines.iter().any(|line| is_same(line, &settings, &args.account_sid));
     if same {
         println!("line {id} exists already, with these settings.");
     } else {
@@ -48,6 +50,20 @@ async fn add(here: &Installation, args: LineAdd) -> anyhow::Result<()> {
         );
     } else {
         println!("Enter it at Twilio for \"A message comes in\" (HTTP POST), fragment included.");
+    }
+    Ok(())
+}
+
+/// Refuses a number that another line has: nobody could tell through which of them a text came.
+fn number_is_free(lines: &[LineRow], settings: &LineSettings) -> anyhow::Result<()> {
+    let (id, number) = (&settings.webhook_id, &settings.address);
+    let other =
+        lines.iter().find(|it| it.active && it.settings.address == *number && it.settings.webhook_id != *id);
+    if let Some(other) = other.map(|line| &line.settings.webhook_id) {
+        bail!(
+            "line {other} has this number already: use it as it is (`casewire line list` shows its webhook), or remove \
+             it first with `casewire line remove {other}`"
+        );
     }
     Ok(())
 }

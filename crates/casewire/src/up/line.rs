@@ -1,11 +1,12 @@
 //! The line `up` serves: the configured one, or one for the simulated account.
 
+use anyhow::bail;
 use casewire_domain::directory::Method;
 use casewire_domain::line::{DEFAULT_ON_OPEN, DEFAULT_ON_REOPEN, Guard};
 use casewire_domain::seal::MasterKey;
 use casewire_domain::{Address, Region};
 use casewire_runtime::config::Config;
-use casewire_store::{LineSettings, NewLine, Store};
+use casewire_store::{LineRow, LineSettings, NewLine, Store};
 use casewire_twilio::webhook::message_url;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -44,10 +45,29 @@ pub async fn ensure(
         }
         None => (DEMO_ACCOUNT.to_owned(), DEMO_NUMBER.to_owned(), None),
     };
-    let auth_token = account(store, key, &account_sid, token).await?;
     let number = Address::parse(&number, Region::US)?;
-    let webhook_id = line(config, store, &account_sid, &number, configured.is_none()).await?;
+    let known = known(&store.lines().await?, &account_sid, &number)?;
+    let auth_token = account(store, key, &account_sid, token).await?;
+    let webhook_id = match known {
+        Some(webhook_id) => webhook_id,
+        None => add(config, store, &account_sid, &number, configured.is_none()).await?,
+    };
     Ok(ServedLine { webhook_url: message_url(public_url, &webhook_id), number, account_sid, auth_token })
+}
+
+/// The webhook id of the number's line. A line of another account with this number stops the start: its webhooks and
+/// its replies would bear the other account's name.
+fn known(lines: &[LineRow], account_sid: &str, number: &Address) -> anyhow::Result<Option<String>> {
+    let mut same = lines.iter().filter(|line| line.active && line.settings.address == *number);
+    let Some(other) = same.clone().next() else { return Ok(None) };
+    if let Some(own) = same.find(|line| line.account_sid == account_sid) {
+        return Ok(Some(own.settings.webhook_id.clone()));
+    }
+    let (id, owner) = (&other.settings.webhook_id, &other.account_sid);
+    bail!(
+        "the number to serve is that of line {id}, which belongs to account {owner}: correct `twilio.account_sid`, or \
+         remove the line with `casewire line remove {id}`"
+    )
 }
 
 /// The account with this token as its newest; a simulated account makes a token of its own, once.
@@ -71,18 +91,14 @@ async fn account(
     Ok(token)
 }
 
-/// The webhook id of the number's line, added where it is new: a guessable one only for the demo.
-async fn line(
+/// Adds the number's line; its webhook id, a guessable one only for the demo.
+async fn add(
     config: &Config,
     store: &Store,
     account_sid: &str,
     number: &Address,
     demo: bool,
 ) -> anyhow::Result<String> {
-    let lines = store.lines().await?;
-    if let Some(line) = lines.iter().find(|line| line.active && line.settings.address == *number) {
-        return Ok(line.settings.webhook_id.clone());
-    }
     let webhook_id = if demo { DEMO_LINE.to_owned() } else { random_id()? };
     let guard = &config.guard;
     let settings = LineSettings {
