@@ -55,7 +55,15 @@ async fn a_line_is_added_texted_removed_and_unknown_within_a_second_each() {
     assert!(again.contains("exists already"), "{again}");
     let another = ["line", "add", "--id", "support", "--number", "+12065550199", "--account-sid", ACCOUNT];
     let said = home.refused(&another).await;
-    assert!(said.contains("support"), "{said}");
+    assert!(said.contains("line support exists already, with another --number:"), "{said}");
+    let faster = [&add[..], &["--rate", "7", "--on-update", "Noted."]].concat();
+    let said = home.refused(&faster).await;
+    assert!(said.contains("with another --on-update, --rate:") && said.contains("line remove support"), "{said}");
+    let other = "AC0000000000000000000000000000000f";
+    let owner = ["--number", "(206) 555-0123", "--account-sid", other, "--auth-token-file", &token];
+    let said = home.refused(&[&["line", "add", "--id", "support"], &owner[..]].concat()).await;
+    assert!(said.contains("with another --account-sid:"), "{said}");
+    assert!(!home.run(&["account", "list"]).await.contains(other), "what is refused leaves nothing behind");
     let elsewhere = ["line", "add", "--id", "sales", "--number", "+12065550123", "--account-sid", ACCOUNT];
     let said = home.refused(&elsewhere).await;
     assert!(said.contains("line support has this number") && said.contains("line remove support"), "{said}");

@@ -32,12 +32,16 @@ async fn add(here: &Installation, args: LineAdd) -> anyhow::Result<()> {
     account_sid(&args.account_sid)?;
     let public_url = here.public_url()?;
     let settings = settings(here, &args)?;
-    ensure_account(here, &args).await?;
     let id = settings.webhook_id.clone();
+    // All that may be wrong with the line is found before its account is made: what is refused leaves nothing behind.
     let lines = here.store.lines().await?;
     number_is_free(&lines, &settings)?;
-    let same = lines.iter().any(|line| is_same(line, &settings, &args.account_sid));
-    if same {
+    let known = lines.iter().find(|line| line.active && line.settings.webhook_id == id);
+    if let Some(line) = known {
+        is_same(line, &settings, &args.account_sid)?;
+    }
+    ensure_account(here, &args).await?;
+    if known.is_some() {
         println!("line {id} exists already, with these settings.");
     } else {
         here.store.add_line(NewLine { settings, account_sid: args.account_sid.clone() }).await?;
@@ -68,11 +72,34 @@ fn number_is_free(lines: &[LineRow], settings: &LineSettings) -> anyhow::Result<
     Ok(())
 }
 
-fn is_same(line: &LineRow, settings: &LineSettings, account_sid: &str) -> bool {
-    line.active
-        && line.settings.webhook_id == settings.webhook_id
-        && line.settings.address == settings.address
-        && line.account_sid == account_sid
+/// Refuses other settings for an active line, and names them.
+fn is_same(line: &LineRow, wanted: &LineSettings, account_sid: &str) -> anyhow::Result<()> {
+    let has = &line.settings;
+    let (guard, wanted_guard) = (has.guard, wanted.guard);
+    let others: Vec<_> = [
+        ("--number", has.address == wanted.address),
+        ("--account-sid", line.account_sid == account_sid),
+        ("--region", has.region == wanted.region),
+        ("--method", has.method == wanted.method),
+        ("--on-open", has.on_open == wanted.on_open),
+        ("--on-reopen", has.on_reopen == wanted.on_reopen),
+        ("--on-update", has.on_update == wanted.on_update),
+        ("--rate", has.per_second == wanted.per_second),
+        ("guard.replies_per_ten_minutes", guard.per_ten_minutes == wanted_guard.per_ten_minutes),
+        ("guard.replies_per_day", guard.per_day == wanted_guard.per_day),
+    ]
+    .into_iter()
+    .filter_map(|(name, same)| (!same).then_some(name))
+    .collect();
+    let id = &has.webhook_id;
+    if !others.is_empty() {
+        bail!(
+            "line {id} exists already, with another {}: to change it, remove it with `casewire line remove {id}` and \
+             add it again (its cases stay)",
+            others.join(", ")
+        );
+    }
+    Ok(())
 }
 
 fn settings(here: &Installation, args: &LineAdd) -> anyhow::Result<LineSettings> {
