@@ -58,7 +58,10 @@ async fn a_line_is_added_texted_removed_and_unknown_within_a_second_each() {
     assert!(said.contains("line support exists already, with another --number:"), "{said}");
     let faster = [&add[..], &["--rate", "7", "--on-update", "Noted."]].concat();
     let said = home.refused(&faster).await;
-    assert!(said.contains("with another --on-update, --rate:") && said.contains("line remove support"), "{said}");
+    assert!(
+        said.contains("with another --on-update, --rate:") && said.contains("line remove support"),
+        "{said}"
+    );
     let other = "AC0000000000000000000000000000000f";
     let owner = ["--number", "(206) 555-0123", "--account-sid", other, "--auth-token-file", &token];
     let said = home.refused(&[&["line", "add", "--id", "support"], &owner[..]].concat()).await;
@@ -101,6 +104,8 @@ async fn an_account_keeps_its_token_until_somebody_rotates_it_and_drops_the_old_
 
     home.run(&["account", "rotate-token", ACCOUNT, "--auth-token-file", &file]).await;
     answers_soon("the new token is known", &new, StatusCode::OK).await;
+    let said = home.run(&["account", "rotate-token", ACCOUNT, "--auth-token-file", &file]).await;
+    assert!(said.contains("already as its newest; nothing is changed"), "{said}");
     assert_eq!(status(&old).await, StatusCode::OK, "the old one is live until it is dropped");
     let listed: Value = serde_json::from_str(&home.run(&["account", "list", "--json"]).await).unwrap();
     let account = listed.as_array().unwrap().iter().find(|it| it["account_sid"] == ACCOUNT).unwrap();

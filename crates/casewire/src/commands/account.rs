@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use casewire_domain::directory::{Algorithm, SharedKey};
+use casewire_domain::seal::MasterKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -35,20 +36,33 @@ async fn add(here: &Installation, args: AccountAdd) -> anyhow::Result<()> {
 /// rotation, which nobody should do by accident.
 pub async fn ensure_token(here: &Installation, sid: &str, token: SecretString) -> anyhow::Result<bool> {
     let key = here.master_key().await?;
-    let directory = here.store.directory().await?;
-    let Some(known) = directory.accounts.iter().find(|account| account.sid == sid) else {
+    let Some(known) = tokens(here, &key, sid).await? else {
         here.store.put_account_token(sid.to_owned(), keys::sealer(key, token)?).await?;
         return Ok(true);
     };
-    let place = known.id.to_string();
-    for sealed in &known.tokens {
-        if key.open(sealed, &place)?.expose_secret() == token.expose_secret() {
-            return Ok(false);
-        }
+    if !known.iter().any(|known| is_same(known, &token)) {
+        bail!(
+            "account {sid} is known with another token: give it the new one with `casewire account rotate-token {sid}`"
+        );
     }
-    bail!(
-        "account {sid} is known with another token: give it the new one with `casewire account rotate-token {sid}`"
-    )
+    Ok(false)
+}
+
+/// An account's tokens, newest first; none where it is not known.
+async fn tokens(
+    here: &Installation,
+    key: &MasterKey,
+    sid: &str,
+) -> anyhow::Result<Option<Vec<SecretString>>> {
+    let directory = here.store.directory().await?;
+    let Some(known) = directory.accounts.iter().find(|account| account.sid == sid) else { return Ok(None) };
+    let place = known.id.to_string();
+    let opened = known.tokens.iter().map(|sealed| key.open(sealed, &place));
+    Ok(Some(opened.collect::<Result<_, _>>()?))
+}
+
+fn is_same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
 }
 
 async fn rotate(here: &Installation, args: RotateToken) -> anyhow::Result<()> {
@@ -57,16 +71,26 @@ async fn rotate(here: &Installation, args: RotateToken) -> anyhow::Result<()> {
         bail!("there is no account {sid}: see `casewire account list`");
     }
     if let Some(file) = &args.auth_token_file {
-        let seal = keys::sealer(here.master_key().await?, secret(file)?)?;
-        here.store.put_account_token(sid.to_owned(), seal).await?;
-        println!(
-            "account {sid} has its new token. The one before it still verifies webhooks, until --drop-old."
-        );
+        put_newest(here, sid, secret(file)?).await?;
     }
     if args.drop_old {
         here.store.drop_old_tokens(sid.to_owned()).await?;
         println!("account {sid} has its newest token alone.");
     }
+    Ok(())
+}
+
+/// Makes this the account's newest token. Where it is that already nothing changes: twice in the list it would push
+/// out the one before it, which still verifies what Twilio signed with it.
+async fn put_newest(here: &Installation, sid: &str, token: SecretString) -> anyhow::Result<()> {
+    let key = here.master_key().await?;
+    let known = tokens(here, &key, sid).await?.unwrap_or_default();
+    if known.first().is_some_and(|newest| is_same(newest, &token)) {
+        println!("account {sid} has this token already as its newest; nothing is changed.");
+        return Ok(());
+    }
+    here.store.put_account_token(sid.to_owned(), keys::sealer(key, token)?).await?;
+    println!("account {sid} has its new token. The one before it still verifies webhooks, until --drop-old.");
     Ok(())
 }
 
