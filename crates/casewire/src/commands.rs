@@ -15,6 +15,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use casewire_runtime::config::AccountSid;
 use secrecy::SecretString;
 
 /// A secret from a file, `-` being standard input, without the white space around it.
@@ -32,11 +33,10 @@ fn secret(file: &Path) -> anyhow::Result<SecretString> {
     Ok(SecretString::from(text.trim()))
 }
 
-/// An account's id, in the form Twilio gives it.
+/// An account's id, in the form Twilio gives it and the configuration takes it in.
 fn account_sid(text: &str) -> anyhow::Result<&str> {
-    let hex = text.strip_prefix("AC").unwrap_or_default();
-    if hex.len() != 32 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        bail!("an account's id is AC and 32 hex digits, as Twilio's console shows it");
+    if AccountSid::parse(text).is_none() {
+        bail!("an account's id is AC and 32 lower-case hex digits, as Twilio's console shows it");
     }
     Ok(text)
 }

@@ -120,8 +120,10 @@ async fn an_account_keeps_its_token_until_somebody_rotates_it_and_drops_the_old_
     let empty = home.write("empty.txt", " \n");
     let said = home.refused(&["account", "rotate-token", ACCOUNT, "--auth-token-file", &empty]).await;
     assert!(said.contains("empty.txt holds no secret"), "{said}");
-    let said = home.refused(&["account", "add", "--account-sid", "AC12", "--auth-token-file", &file]).await;
-    assert!(said.contains("AC and 32 hex digits"), "{said}");
+    for sid in ["AC12", "AC0000000000000000000000000000000F"] {
+        let said = home.refused(&["account", "add", "--account-sid", sid, "--auth-token-file", &file]).await;
+        assert!(said.contains("AC and 32 lower-case hex digits"), "{said}");
+    }
 }
 
 #[tokio::test]
