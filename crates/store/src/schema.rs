@@ -16,22 +16,26 @@ impl Store {
     /// Brings the schema up to this version; how many migrations were applied. Several processes may try at
     /// once: one migrates, the others wait and find nothing to do.
     pub async fn migrate(&self) -> Result<usize, Error> {
-        refuse_newer(&self.applied().await?)?;
         let db = &self.inner.connections.writer;
         if !self.inner.connections.is_postgres() {
-            let pending = Migrator::get_pending_migrations(db).await?.len();
-            Migrator::up(db, None).await?;
-            self.first_workspace().await?;
-            return Ok(pending);
+            return self.migrate_alone().await;
         }
         // The lock is held by a transaction of its own for as long as the migrations run.
         let guard = db.begin().await?;
         let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");
         guard.execute_raw(Statement::from_string(guard.get_database_backend(), lock)).await?;
+        let applied = self.migrate_alone().await?;
+        guard.commit().await?;
+        Ok(applied)
+    }
+
+    /// Migrates while nobody else does.
+    async fn migrate_alone(&self) -> Result<usize, Error> {
+        refuse_newer(&self.applied().await?)?;
+        let db = &self.inner.connections.writer;
         let pending = Migrator::get_pending_migrations(db).await?.len();
         Migrator::up(db, None).await?;
         self.first_workspace().await?;
-        guard.commit().await?;
         Ok(pending)
     }
 
@@ -62,14 +66,16 @@ impl Store {
         }
     }
 
-    /// The migrations this database has had; none where it is empty.
+    /// The migrations this database has had; none where it is empty. It only reads: the migrator's own look would
+    /// create its table, which a role must not do and two at once cannot.
     async fn applied(&self) -> Result<Vec<String>, Error> {
-        match Migrator::get_migration_models(&self.inner.connections.reader).await {
-            Ok(models) => Ok(models.into_iter().map(|m| m.version).collect()),
-            Err(error) => match Error::from(error) {
-                Error::Schema(_) => Ok(Vec::new()),
-                other => Err(other),
-            },
+        let reader = &self.inner.connections.reader;
+        let versions =
+            Statement::from_string(reader.get_database_backend(), "select version from seaql_migrations");
+        match reader.query_all_raw(versions).await.map_err(Error::from) {
+            Ok(rows) => rows.iter().map(|row| Ok(row.try_get("", "version")?)).collect(),
+            Err(Error::Schema(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
         }
     }
 }

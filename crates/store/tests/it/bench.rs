@@ -55,6 +55,13 @@ impl Bench {
         }
     }
 
+    /// Another database, empty, where this bench is on PostgreSQL: SQLite's file is migrated by one `up` alone.
+    pub(crate) async fn empty_postgres(&self) -> Option<Config> {
+        self.config.url.starts_with("postgres").then_some(())?;
+        let server = casewire_testkit::Postgres::shared().await.unwrap();
+        Some(Config::new(server.database().await.unwrap()))
+    }
+
     async fn with(config: Config, folder: Option<TempDir>) -> Self {
         let store = Store::open(&config).await.unwrap();
         store.migrate().await.unwrap();
