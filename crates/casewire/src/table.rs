@@ -22,14 +22,36 @@ pub fn one_line(text: &str, most: usize) -> String {
 
 /// A text with its controls made visible: what a stranger wrote must not steer the terminal it is shown on.
 pub fn visible(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' => c,
-        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
-        '\u{7f}' => '\u{2421}',
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    };
-    text.replace("\r\n", "\n").chars().map(shown).collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.replace("\r\n", "\n").chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            '\u{0}'..='\u{1f}' => shown.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
+            '\u{7f}' => shown.push('\u{2421}'),
+            c if c.is_control() => shown.push('\u{fffd}'),
+            c if is_hidden(c) => shown.push_str(&format!("<U+{:04X}>", u32::from(c))),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Whether a character turns the reading direction or takes no space: the same ones as on the page. The joiners
+/// U+200C and U+200D are none of them: emoji and several scripts need them.
+fn is_hidden(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+    )
 }
 
 #[cfg(test)]
@@ -40,6 +62,13 @@ mod tests {
     fn a_text_cannot_steer_the_terminal() {
         assert_eq!(visible("a\u{1b}[2Jb\u{9b}31m\u{7f}\u{0}"), "a␛[2Jb\u{fffd}31m␡␀");
         assert_eq!(visible("two\r\nlines\tand שלום 🔥"), "two\nlines\tand שלום 🔥");
+    }
+
+    #[test]
+    fn a_text_cannot_turn_what_stands_beside_it() {
+        assert_eq!(visible("a\u{202e}b\u{2066}c\u{200f}\u{200b}"), "a<U+202E>b<U+2066>c<U+200F><U+200B>");
+        assert_eq!(visible("👩\u{200d}🔧 می\u{200c}خواهم"), "👩\u{200d}🔧 می\u{200c}خواهم");
+        assert_eq!(one_line("\u{202e}abc", 40), "<U+202E>abc");
     }
 
     #[test]
