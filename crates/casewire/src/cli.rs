@@ -309,7 +309,7 @@ pub struct CaseList {
     #[arg(long, value_name = "ID")]
     pub line: Option<String>,
     /// Most cases to list
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub limit: u64,
     #[command(flatten)]
     pub output: AsJson,

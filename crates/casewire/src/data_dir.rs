@@ -59,7 +59,21 @@ impl DataDir {
         let probe = self.0.join(".writable");
         fs::write(&probe, b"")
             .and_then(|()| fs::remove_file(&probe))
+            .and_then(|()| self.reserve())
             .with_context(|| self.trouble("written to"))
+    }
+
+    /// Makes the files that hold what people wrote readable for their owner alone, whoever made the folder. What
+    /// SQLite puts beside a file has that file's rights.
+    fn reserve(&self) -> std::io::Result<()> {
+        for file in [self.database(), self.stream()] {
+            let made = OpenOptions::new().create_new(true).write(true).mode(0o600).open(file);
+            made.map(drop).or_else(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(error),
+            })?;
+        }
+        Ok(())
     }
 
     fn trouble(&self, what: &str) -> String {

@@ -1,18 +1,19 @@
 //! The casewire command: every role, and the commands beside them. It reads the configuration, builds what
 //! it says, and runs it; all that decides anything is in the libraries.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 #![expect(
     unreachable_pub,
     reason = "a program has no public items: `pub` says what a module offers the others"
 )]
 
+mod answering;
 mod cli;
 mod commands;
 mod data_dir;
 mod installation;
 mod keys;
 mod logging;
+mod printing;
 mod process;
 mod program;
 mod roles;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("casewire: {}", sentence(&error));
+            printing::complain(format_args!("casewire: {}", sentence(&error)));
             ExitCode::FAILURE
         }
     }

@@ -9,6 +9,7 @@ use casewire_runtime::ops::{self, Health, Metrics, Ops};
 use casewire_runtime::shutdown::Shutdown;
 use casewire_runtime::telemetry::{Guard, Output};
 
+use crate::printing::complain;
 use crate::{logging, wiring};
 
 /// A process that serves until it is asked to end.
@@ -42,7 +43,7 @@ impl Process {
         self.ops.stop().await;
         self.telemetry.flush().await;
         if let casewire_runtime::shutdown::Ended::Failed(why) = &ended {
-            eprintln!("casewire: {why}");
+            complain(format_args!("casewire: {why}"));
         }
         Ok(ExitCode::from(ended.exit_code()))
     }

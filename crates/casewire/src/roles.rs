@@ -13,6 +13,7 @@ use casewire_store::{Error, Store};
 use casewire_worker::Deps;
 use secrecy::ExposeSecret;
 
+use crate::answering;
 use crate::cli::{Listen, Place};
 use crate::installation;
 use crate::keys;
@@ -107,6 +108,7 @@ pub async fn desk(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
         shutdown.requested().await;
         anyhow::Ok(())
     });
+    answering::watch(&store, &process.health, &process.shutdown);
     let deps = casewire_desk::Deps { store: store.clone(), shutdown: process.shutdown.clone(), queued: None };
     let settings = config.server.clone();
     let desk_config =

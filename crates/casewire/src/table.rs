@@ -2,8 +2,14 @@
 
 use comfy_table::{Table, presets};
 
+use crate::printing::say;
+
 /// Prints rows under a header, or a sentence where there are none.
-pub fn print<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>, none: &str) {
+pub fn print<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    none: &str,
+) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     let mut empty = true;
@@ -11,7 +17,7 @@ pub fn print<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [Stri
         empty = false;
         table.add_row(row);
     }
-    if empty { println!("{none}") } else { println!("{table}") }
+    if empty { say!("{none}") } else { say!("{table}") }
 }
 
 /// A text on one line, cut where it is long.

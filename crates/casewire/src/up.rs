@@ -47,7 +47,7 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let bus = Bus::for_up(&process.config.stream, &data).await?;
     serving::start(&process, &parts, &bus, listener)?;
     let link = one_time_link(&parts.store).await?;
-    banner::print(&banner::Facts {
+    let said = banner::print(&banner::Facts {
         address,
         ops: process.ops_address,
         line: &parts.line,
@@ -56,6 +56,10 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
         simulated: parts.simulator.is_some(),
         command: &program::beside(place, data.path()),
     });
+    if let Err(why) = said {
+        // Texts are answered all the same.
+        tracing::warn!(event = "banner_unprinted", "{}", crate::sentence(&why));
+    }
     let store = parts.store.clone();
     process
         .serve(async move {

@@ -32,9 +32,17 @@ impl Desk {
     }
 
     pub(crate) async fn case(&self, number: &str) -> Value {
+        self.find(number).await.unwrap()
+    }
+
+    /// The case, where there is one of this number yet.
+    async fn find(&self, number: &str) -> Option<Value> {
         let answer = self.get(&format!("/cases/{number}")).send().await.unwrap();
+        if answer.status() == StatusCode::NOT_FOUND {
+            return None;
+        }
         assert_eq!(answer.status(), StatusCode::OK);
-        answer.json().await.unwrap()
+        Some(answer.json().await.unwrap())
     }
 
     /// The case, once it satisfies `condition`.
@@ -45,7 +53,7 @@ impl Desk {
         condition: impl Fn(&Value) -> bool,
     ) -> Value {
         eventually_some(what, Duration::from_secs(10), async || {
-            Some(self.case(number).await).filter(|case| condition(case))
+            self.find(number).await.filter(|case| condition(case))
         })
         .await
         .unwrap()

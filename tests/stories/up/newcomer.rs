@@ -1,5 +1,7 @@
 //! From an empty folder to an answered customer.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use casewire_testkit::eventually;
@@ -227,4 +229,22 @@ async fn with_an_account_the_same_command_serves_a_number_of_ones_own_and_no_sim
         said.contains("served a real account") && said.contains("CASEWIRE_TWILIO__ACCOUNT_SID"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn what_people_write_is_readable_for_its_owner_alone() {
+    let home = Home::new();
+    fs::create_dir(home.data()).unwrap();
+    fs::set_permissions(home.data(), fs::Permissions::from_mode(0o755)).unwrap();
+    let up = home.start().await;
+    let page = Page::open(&up.base, &up.link).await;
+    page.text(CUSTOMER, "my door code is 4711").await;
+    page.arrived(CUSTOMER, "case number").await;
+    let mut seen = 0;
+    for file in fs::read_dir(home.data()).unwrap().map(Result::unwrap) {
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert!(mode & 0o077 == 0 || file.file_name() == "lock", "{:?} {mode:o}", file.file_name());
+        seen += 1;
+    }
+    assert!(seen >= 6, "both databases with what is beside them, the key, and where it runs");
 }

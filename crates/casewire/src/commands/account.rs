@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{account_sid, secret};
 use crate::cli::{AccountAdd, AccountCommand, Place, RotateToken};
 use crate::installation::Installation;
+use crate::printing::say;
 use crate::{keys, table};
 
 pub async fn run(place: &Place, command: AccountCommand) -> anyhow::Result<()> {
@@ -28,7 +29,7 @@ async fn add(here: &Installation, args: AccountAdd) -> anyhow::Result<()> {
         let key = move |id| SharedKey { key_id, algorithm: Algorithm::HmacSha256, secret: seal(id) };
         here.store.put_shared_key(sid.to_owned(), key).await?;
     }
-    println!("account {sid} is {}.", if new { "added" } else { "known already, with this token" });
+    say!("account {sid} is {}.", if new { "added" } else { "known already, with this token" })?;
     Ok(())
 }
 
@@ -75,7 +76,7 @@ async fn rotate(here: &Installation, args: RotateToken) -> anyhow::Result<()> {
     }
     if args.drop_old {
         here.store.drop_old_tokens(sid.to_owned()).await?;
-        println!("account {sid} has its newest token alone.");
+        say!("account {sid} has its newest token alone.")?;
     }
     Ok(())
 }
@@ -86,11 +87,11 @@ async fn put_newest(here: &Installation, sid: &str, token: SecretString) -> anyh
     let key = here.master_key().await?;
     let known = tokens(here, &key, sid).await?.unwrap_or_default();
     if known.first().is_some_and(|newest| is_same(newest, &token)) {
-        println!("account {sid} has this token already as its newest; nothing is changed.");
+        say!("account {sid} has this token already as its newest; nothing is changed.")?;
         return Ok(());
     }
     here.store.put_account_token(sid.to_owned(), keys::sealer(key, token)?).await?;
-    println!("account {sid} has its new token. The one before it still verifies webhooks, until --drop-old.");
+    say!("account {sid} has its new token. The one before it still verifies webhooks, until --drop-old.")?;
     Ok(())
 }
 
@@ -106,7 +107,7 @@ async fn list(here: &Installation, as_json: bool) -> anyhow::Result<()> {
                 })
             })
             .collect();
-        println!("{}", serde_json::to_string_pretty(&items)?);
+        say!("{}", serde_json::to_string_pretty(&items)?)?;
         return Ok(());
     }
     let rows = accounts.iter().map(|account| {
@@ -121,6 +122,5 @@ async fn list(here: &Installation, as_json: bool) -> anyhow::Result<()> {
         ["ACCOUNT", "LIVE TOKENS", "SHARED KEYS", "LINES"],
         rows,
         "no accounts yet: casewire account add --help",
-    );
-    Ok(())
+    )
 }

@@ -8,6 +8,7 @@ use casewire_store::view::{CaseFilter, CaseSummary, MessageView};
 
 use crate::cli::{CaseCommand, CaseList, Place};
 use crate::installation::Installation;
+use crate::printing::say;
 use crate::table::{self, visible};
 
 pub async fn run(place: &Place, command: CaseCommand) -> anyhow::Result<()> {
@@ -26,7 +27,7 @@ async fn list(here: &Installation, args: CaseList) -> anyhow::Result<()> {
     let filter = CaseFilter { status: args.status, contact, line: args.line };
     let page = here.store.list_cases(&filter, args.limit, None).await?;
     if args.output.json {
-        println!("{}", serde_json::to_string_pretty(&CaseListBody::from(page))?);
+        say!("{}", serde_json::to_string_pretty(&CaseListBody::from(page))?)?;
         return Ok(());
     }
     let more = page.next.is_some();
@@ -34,9 +35,9 @@ async fn list(here: &Installation, args: CaseList) -> anyhow::Result<()> {
         ["CASE", "STATUS", "CONTACT", "LINE", "LAST TEXT", "CHANGED"],
         page.items.iter().map(row),
         "no cases: nobody has texted yet",
-    );
+    )?;
     if more {
-        println!("there are more: --limit shows them");
+        say!("there are more: --limit shows them")?;
     }
     Ok(())
 }
@@ -56,18 +57,18 @@ fn row(item: &CaseSummary) -> [String; 6] {
 async fn show(here: &Installation, number: CaseNumber, as_json: bool) -> anyhow::Result<()> {
     let view = here.store.case(number).await?.with_context(|| format!("there is no case {number}"))?;
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&CaseBody::from(view))?);
+        say!("{}", serde_json::to_string_pretty(&CaseBody::from(view))?)?;
         return Ok(());
     }
-    println!(
+    say!(
         "Case {number}, {}: {}, {} on line {}\n",
         view.case.status.as_str(),
         visible(view.contact.name.reveal()),
         view.contact.address.reveal(),
         view.line
-    );
+    )?;
     for message in &view.messages {
-        println!("{}", line(message));
+        say!("{}", line(message))?;
     }
     Ok(())
 }

@@ -4,15 +4,16 @@ use casewire_runtime::config::Role;
 
 use crate::cli::{CheckConfigArgs, Place, RoleName};
 use crate::installation;
+use crate::printing::{complain, say};
 
 pub fn run(place: &Place, args: &CheckConfigArgs) -> anyhow::Result<()> {
     let config = installation::config(place, None)?;
     if let Some(role) = args.role {
         config.require(role.into())?;
     }
-    print!("{}", config.effective());
+    say!("{}", config.effective().trim_end())?;
     for warning in config.warnings() {
-        eprintln!("warning: {warning}");
+        complain(format_args!("warning: {warning}"));
     }
     Ok(())
 }

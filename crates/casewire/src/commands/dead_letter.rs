@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cli::{DeadLetterCommand, Place};
 use crate::installation::Installation;
+use crate::printing::say;
 use crate::table::{self, visible};
 
 /// Most dead letters listed at once.
@@ -38,7 +39,7 @@ async fn list(here: &Installation, as_json: bool) -> anyhow::Result<()> {
                 })
             })
             .collect();
-        println!("{}", serde_json::to_string_pretty(&items)?);
+        say!("{}", serde_json::to_string_pretty(&items)?)?;
         return Ok(());
     }
     let rows = letters.iter().map(|letter: &DeadLetter| {
@@ -50,26 +51,25 @@ async fn list(here: &Installation, as_json: bool) -> anyhow::Result<()> {
             letter.reason.clone(),
         ]
     });
-    table::print(["ID", "KIND", "LINE", "RECEIVED", "REASON"], rows, "no dead letters");
-    Ok(())
+    table::print(["ID", "KIND", "LINE", "RECEIVED", "REASON"], rows, "no dead letters")
 }
 
 async fn show(here: &Installation, id: &DedupeId) -> anyhow::Result<()> {
     let letter =
         here.store.dead_letter(id).await?.with_context(|| format!("there is no dead letter {id}"))?;
-    println!("id        {id}");
-    println!("reason    {}", letter.reason);
-    println!("set aside {}", letter.handled_at.format("%Y-%m-%d %H:%M:%SZ"));
+    say!("id        {id}")?;
+    say!("reason    {}", letter.reason)?;
+    say!("set aside {}", letter.handled_at.format("%Y-%m-%d %H:%M:%SZ"))?;
     match casewire_bus::decode(&letter.raw) {
         Ok(event) => {
-            println!("received  {}", event.received_at.format("%Y-%m-%d %H:%M:%SZ"));
-            println!("request   {} {}", event.method, event.target);
-            println!("type      {}\n", event.content_type);
-            println!("{}", visible(&String::from_utf8_lossy(&event.body)));
+            say!("received  {}", event.received_at.format("%Y-%m-%d %H:%M:%SZ"))?;
+            say!("request   {} {}", event.method, event.target)?;
+            say!("type      {}\n", event.content_type)?;
+            say!("{}", visible(&String::from_utf8_lossy(&event.body)))?;
         }
         Err(why) => {
-            println!("bytes     {} that are no event: {why}\n", letter.raw.len());
-            println!("{}", visible(&String::from_utf8_lossy(&letter.raw)));
+            say!("bytes     {} that are no event: {why}\n", letter.raw.len())?;
+            say!("{}", visible(&String::from_utf8_lossy(&letter.raw)))?;
         }
     }
     Ok(())
@@ -80,7 +80,7 @@ async fn replay(here: &Installation, id: &DedupeId) -> anyhow::Result<()> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline {
         if let Some(outcome) = here.store.request_outcome(request).await? {
-            println!("{id}: {outcome}");
+            say!("{id}: {outcome}")?;
             return Ok(());
         }
         tokio::time::sleep(PAUSE).await;

@@ -10,6 +10,7 @@ use super::unanswered;
 use crate::cli::{HealthcheckArgs, Place};
 use crate::data_dir::DataDir;
 use crate::installation;
+use crate::printing::say;
 use crate::process::reachable;
 
 /// Shorter than the interval of any probe.
@@ -26,7 +27,7 @@ pub async fn run(place: &Place, args: &HealthcheckArgs) -> anyhow::Result<()> {
     if !status.is_success() {
         bail!("{}", text.trim());
     }
-    println!("{}", text.trim());
+    say!("{}", text.trim())?;
     Ok(())
 }
 

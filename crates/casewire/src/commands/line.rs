@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{account, account_sid};
 use crate::cli::{LineAdd, LineCommand, Place};
 use crate::installation::Installation;
+use crate::printing::say;
 use crate::table;
 use crate::up::random_id;
 
@@ -22,7 +23,7 @@ pub async fn run(place: &Place, command: LineCommand) -> anyhow::Result<()> {
         LineCommand::Remove { id } => {
             let gone = here.store.remove_line(id.clone()).await?;
             let kept = if gone { "" } else { "; its cases stay readable" };
-            println!("line {id} is removed{kept}. Its webhook now answers as an unknown line's does.");
+            say!("line {id} is removed{kept}. Its webhook now answers as an unknown line's does.")?;
             Ok(())
         }
     }
@@ -42,18 +43,18 @@ async fn add(here: &Installation, args: LineAdd) -> anyhow::Result<()> {
     }
     ensure_account(here, &args).await?;
     if known.is_some() {
-        println!("line {id} exists already, with these settings.");
+        say!("line {id} exists already, with these settings.")?;
     } else {
         here.store.add_line(NewLine { settings, account_sid: args.account_sid.clone() }).await?;
-        println!("line {id} is added.");
+        say!("line {id} is added.")?;
     }
-    println!("webhook: {}", message_url(&public_url, &id));
+    say!("webhook: {}", message_url(&public_url, &id))?;
     if here.running().is_some_and(|running| running.simulator.is_some()) {
-        println!(
+        say!(
             "This `up` has a simulated Twilio: what is sent from this line goes to the simulator, not to a phone."
-        );
+        )?;
     } else {
-        println!("Enter it at Twilio for \"A message comes in\" (HTTP POST), fragment included.");
+        say!("Enter it at Twilio for \"A message comes in\" (HTTP POST), fragment included.")?;
     }
     Ok(())
 }
@@ -167,7 +168,7 @@ async fn list(here: &Installation, as_json: bool) -> anyhow::Result<()> {
                 })
             })
             .collect();
-        println!("{}", serde_json::to_string_pretty(&items)?);
+        say!("{}", serde_json::to_string_pretty(&items)?)?;
         return Ok(());
     }
     let rows = lines.iter().map(|line| {
@@ -184,6 +185,5 @@ async fn list(here: &Installation, as_json: bool) -> anyhow::Result<()> {
         ["ID", "NUMBER", "ACCOUNT", "STATE", "WEBHOOK"],
         rows,
         "no lines yet: casewire line add --help",
-    );
-    Ok(())
+    )
 }

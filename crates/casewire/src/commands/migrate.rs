@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 
 use crate::cli::Place;
 use crate::installation;
+use crate::printing::say;
 use crate::wiring::{self, Bus};
 use crate::{keys, logging};
 
@@ -29,13 +30,13 @@ pub async fn run(place: &Place) -> anyhow::Result<()> {
     let telemetry = logging::start(&config, "migrate", Output::Stderr)?;
     let store = Store::open(&wiring::database(&config, None)).await?;
     let applied = database(&store).await?;
-    println!("database: {applied} migrations applied");
+    say!("database: {applied} migrations applied")?;
     if let Some(key) = &config.keys.master_key {
         keys::check(&store, &keys::parse(key.expose_secret())?).await?;
     }
     let bus = Bus::jetstream(&config.stream).await?;
     stream(&bus).await?;
-    println!("stream: {} shards and the directory's bucket are as configured", bus.stream.shards());
+    say!("stream: {} shards and the directory's bucket are as configured", bus.stream.shards())?;
     let directory = store.directory().await?;
     // A newer one hangs there already where a worker was quicker.
     let _ = bus.board.publish(&directory).await;

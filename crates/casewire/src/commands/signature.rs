@@ -9,6 +9,7 @@ use casewire_twilio::signature::{Keyring, Refused, UrlRequest, sign_url};
 use secrecy::SecretString;
 
 use crate::cli::SignatureArgs;
+use crate::printing::{complain, say};
 
 pub fn run(args: &SignatureArgs) -> anyhow::Result<ExitCode> {
     let mut body = Vec::new();
@@ -31,7 +32,7 @@ pub fn run(args: &SignatureArgs) -> anyhow::Result<ExitCode> {
         let Some(token) = tokens.first() else { return Ok(misused("--auth-token is missing")) };
         return Ok(match sign_url(&request, token) {
             Ok(signature) => {
-                println!("{signature}");
+                say!("{signature}")?;
                 ExitCode::SUCCESS
             }
             Err(refused) => misused(&refused.to_string()),
@@ -39,20 +40,20 @@ pub fn run(args: &SignatureArgs) -> anyhow::Result<ExitCode> {
     }
     let reasons = explain(&request, &keys);
     if reasons.is_empty() {
-        println!("valid");
+        say!("valid")?;
         return Ok(ExitCode::SUCCESS);
     }
     if reasons.contains(&Reason::Refused(Refused::PublicUrl)) {
         return Ok(misused("--url is no URL: give it whole, as Twilio was told it"));
     }
-    println!("not valid");
+    say!("not valid")?;
     for reason in reasons {
-        println!("- {reason}");
+        say!("- {reason}")?;
     }
     Ok(ExitCode::from(1))
 }
 
 fn misused(why: &str) -> ExitCode {
-    eprintln!("casewire: {why}");
+    complain(format_args!("casewire: {why}"));
     ExitCode::from(2)
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::unanswered;
 use crate::cli::{Listen, Place, SimulatorArgs, SimulatorCommand, TextArgs};
 use crate::installation::{self, Installation};
+use crate::printing::say;
 use crate::process::Process;
 use crate::wiring;
 
@@ -34,9 +35,7 @@ async fn serve(place: &Place, listen: &Listen) -> anyhow::Result<ExitCode> {
     let process = Process::start(config, "simulator", Output::Stdout)?;
     let simulator = Simulator::new(Config::default())?;
     let address = listener.local_addr().context("the listening address is unknown")?;
-    println!(
-        "simulated Twilio: set CASEWIRE_TWILIO__API_BASE_URL=http://{address}; control under /simulator"
-    );
+    say!("simulated Twilio: set CASEWIRE_TWILIO__API_BASE_URL=http://{address}; control under /simulator")?;
     let stop = process.shutdown.token();
     process.shutdown.spawn_critical("simulator", async move { simulator.serve(listener, stop).await });
     process.serve(async {}).await
@@ -64,12 +63,12 @@ async fn send(place: &Place, args: TextArgs) -> anyhow::Result<ExitCode> {
     if !status.is_success() {
         bail!("the simulator refused the text: {}", sent["detail"].as_str().unwrap_or("no reason given"));
     }
-    println!(
+    say!(
         "{} is sent to {}; the webhook answered {}.",
         sent["sid"].as_str().unwrap_or("it"),
         line.settings.webhook_id,
         webhook(&sent)
-    );
+    )?;
     Ok(if sent["taken"] == json!(true) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

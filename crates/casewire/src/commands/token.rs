@@ -1,11 +1,11 @@
 //! `casewire token`: secrets for the REST API.
 
 use anyhow::bail;
-use casewire_store::TokenKind;
 use secrecy::ExposeSecret;
 
 use crate::cli::{Place, TokenCommand};
 use crate::installation::Installation;
+use crate::printing::say;
 
 pub async fn run(place: &Place, command: TokenCommand) -> anyhow::Result<()> {
     let TokenCommand::Create { name } = command;
@@ -15,7 +15,6 @@ pub async fn run(place: &Place, command: TokenCommand) -> anyhow::Result<()> {
     }
     let here = Installation::open(place).await?;
     let token = casewire_desk::token::api_token()?;
-    here.store.add_token(TokenKind::Api, name.to_owned(), token.expose_secret(), None).await?;
-    println!("{}", token.expose_secret());
-    Ok(())
+    here.store.add_api_token(name.to_owned(), token.expose_secret()).await?;
+    say!("{}", token.expose_secret())
 }

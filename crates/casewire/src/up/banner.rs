@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::line::ServedLine;
+use crate::printing::say;
 use crate::process::reachable;
 
 pub struct Facts<'a> {
@@ -18,30 +19,30 @@ pub struct Facts<'a> {
 }
 
 /// Prints where everything is and what to try next.
-pub fn print(facts: &Facts<'_>) {
+pub fn print(facts: &Facts<'_>) -> anyhow::Result<()> {
     let Facts { address, ops, line, link, data, simulated, command } = facts;
     let base = format!("http://{}", reachable(*address));
-    println!("casewire {} is up.\n", env!("CARGO_PKG_VERSION"));
-    println!("  Page       {base}/demo?link={link}");
-    println!("             (the link works once; the browser then stays signed in)");
-    println!("  API        {base}/api/v1   (described in {base}/api/v1/openapi.json)");
-    println!("             (a token for it: {command} token create --name me)");
-    println!("  Line       {}{}", line.number.reveal(), if *simulated { "   (simulated)" } else { "" });
-    println!("  Webhook    {}", line.webhook_url);
-    println!("  Health     http://{}/readyz, metrics at /metrics", reachable(*ops));
+    say!("casewire {} is up.\n", env!("CARGO_PKG_VERSION"))?;
+    say!("  Page       {base}/demo?link={link}")?;
+    say!("             (the link works once; the browser then stays signed in)")?;
+    say!("  API        {base}/api/v1   (described in {base}/api/v1/openapi.json)")?;
+    say!("             (a token for it: {command} token create --name me)")?;
+    say!("  Line       {}{}", line.number.reveal(), if *simulated { "   (simulated)" } else { "" })?;
+    say!("  Webhook    {}", line.webhook_url)?;
+    say!("  Health     http://{}/readyz, metrics at /metrics", reachable(*ops))?;
     let data = std::path::absolute(data).unwrap_or_else(|_| data.to_path_buf());
-    println!("  Data       {}\n", data.display());
+    say!("  Data       {}\n", data.display())?;
     if *simulated {
-        println!("Twilio is simulated: no text leaves this machine. Try next:");
-        println!("  1. Open the page, write a text on the handset, and answer it from the desk.");
-        println!("  2. Or text from another terminal:");
-        println!("     {command} simulator text --from +12065550100 \"my heater is broken\"");
-        println!("  3. A number of your own: see \"A real Twilio number\" in README.md.");
+        say!("Twilio is simulated: no text leaves this machine. Try next:")?;
+        say!("  1. Open the page, write a text on the handset, and answer it from the desk.")?;
+        say!("  2. Or text from another terminal:")?;
+        say!("     {command} simulator text --from +12065550100 \"my heater is broken\"")?;
+        say!("  3. A number of your own: see \"A real Twilio number\" in README.md.")?;
     } else {
-        println!(
+        say!(
             "Enter the webhook URL at Twilio (Phone Numbers → your number → \"A message comes in\", HTTP POST),"
-        );
-        println!("then text the number. The fragment after # makes Twilio try again when we do not answer.");
+        )?;
+        say!("then text the number. The fragment after # makes Twilio try again when we do not answer.")?;
     }
-    println!("\nStop with Ctrl-C; nothing is lost.");
+    say!("\nStop with Ctrl-C; nothing is lost.")
 }
