@@ -196,6 +196,29 @@ async fn the_terminal_tells_what_the_api_tells() {
 }
 
 #[tokio::test]
+async fn a_reader_who_has_seen_enough_may_go_but_a_full_disk_is_told() {
+    let home = Home::new();
+    let _up = home.start().await;
+    let run = |args: &[&str], stdout: std::process::Stdio| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_casewire"));
+        let command = command.args(args).arg("--data-dir").arg(home.data());
+        command.stdin(std::process::Stdio::null()).stdout(stdout).output().unwrap()
+    };
+    for args in [&["case", "list"][..], &["line", "list", "--json"], &["check-config"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = run(args, writer.into());
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.success() && said.is_empty(), "{args:?}: {said}");
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ended = run(args, full.into());
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.starts_with("casewire: standard output cannot be written to"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn health_is_asked_where_it_is_and_answered_by_exit_code() {
     let home = Home::new();
     let nobody = format!("127.0.0.1:{}", casewire_testkit::port::free().unwrap());

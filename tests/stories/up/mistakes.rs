@@ -181,7 +181,9 @@ async fn every_mistake_in_the_configuration_is_told_at_once_and_no_secret_with_i
 
 #[tokio::test]
 async fn what_cannot_be_typed_is_usage() {
-    for args in [&["upp"][..], &["up", "--prot", "1"], &["case", "show"], &["case", "show", "12"], &[]] {
+    let numbers = ["0", "10001", "-1"].map(|limit| ["case", "list", "--limit", limit]);
+    let others = [&["upp"][..], &["up", "--prot", "1"], &["case", "show"], &["case", "show", "12"], &[]];
+    for args in numbers.iter().map(|args| &args[..]).chain(others) {
         let ended = casewire(args).run(Duration::from_secs(10)).await.unwrap();
         assert_eq!(ended.status.code(), Some(2), "{args:?}");
         assert!(ended.stderr.contains("Usage") || ended.stderr.contains("--help"), "{}", ended.stderr);
