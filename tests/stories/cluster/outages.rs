@@ -30,15 +30,19 @@ async fn without_a_database_texts_are_taken_and_wait() {
         assert_eq!(alive.status(), 200, "a restart would not help");
     }
     assert!(cluster.backlog().await > Some(0));
+    // A worker can end without the database, and begin.
+    let ended = cluster.workers[1].end().await;
+    cluster.workers[1].spawn();
     cluster.database.server.restart().await.unwrap();
     let back = Instant::now();
+    cluster.workers[1].ready().await;
     cluster.settle(SETTLED).await;
     let figures = cluster.check(0).await;
     assert_eq!((figures.taken, figures.texts, figures.requests), (320, 320, 320), "each was taken at once");
     say(&format!(
-        "the slowest answer without a database took {:.2} s; all was done {:.1} s after it came back: {figures}",
-        slowest.as_secs_f64(),
-        back.elapsed().as_secs_f64()
+        "without a database the slowest answer took {slowest:.2?} and a worker's end {ended:.2?}; \
+         all was done {:.1?} after it came back: {figures}",
+        back.elapsed()
     ));
 }
 
@@ -60,12 +64,19 @@ async fn text(cluster: &Cluster, people: std::ops::Range<u64>) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_stream_the_sender_is_asked_to_come_back() {
-    let cluster = Cluster::plan().set("STREAM__ACK_WAIT", "5s").start().await;
+    let cluster = Cluster::plan().ingests(2).workers(2).set("STREAM__ACK_WAIT", "5s").start().await;
     text(&cluster, 0..10).await;
     // Gone: nobody answers. Frozen: somebody might.
     cluster.nats.kill().unwrap();
     let gone = refused(&cluster, 10).await;
+    // Whoever ends or begins meanwhile does so as ever.
+    cluster.ingests[1].end().await;
+    cluster.workers[1].end().await;
+    cluster.workers[1].spawn();
+    cluster.ingests[1].spawn();
     cluster.nats.restart().await.unwrap();
+    cluster.workers[1].ready().await;
+    cluster.ingests[1].ready().await;
     comes_back(&cluster, 10).await;
     cluster.nats.pause().unwrap();
     let frozen = refused(&cluster, 11).await;

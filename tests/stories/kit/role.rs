@@ -1,14 +1,17 @@
 //! One role of a cluster: a process that can be killed, stopped and started again where it was.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use casewire_testkit::{Casewire, Finished, port};
+use casewire_testkit::{Casewire, port};
 
 use super::casewire;
 
 /// A debug build on a busy machine needs its time.
 const START: Duration = Duration::from_secs(60);
+
+/// `server.drain_timeout` cuts off what takes longer.
+const DRAINED: Duration = Duration::from_secs(30);
 
 /// Names and values of the environment.
 pub(crate) type Environment = Vec<(String, String)>;
@@ -62,11 +65,13 @@ impl Role {
         self.process().kill().unwrap();
     }
 
-    /// Asks it to end, and waits for that.
-    pub(crate) async fn stop(&self, within: Duration) -> Finished {
-        let process = self.process();
+    /// Asks it to end, insists that it does so well and in time, and tells how long it took.
+    pub(crate) async fn end(&self) -> Duration {
+        let (process, start) = (self.process(), Instant::now());
         process.terminate().unwrap();
-        process.wait(within).await.unwrap()
+        let finished = process.wait(DRAINED).await.unwrap();
+        assert_eq!(finished.status.code(), Some(0), "{}: {}", self.name, finished.stdout);
+        start.elapsed()
     }
 
     /// What it has logged since its last start.
