@@ -3,10 +3,13 @@
 use casewire_domain::WorkspaceId;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter,
+    QuerySelect,
+};
 use sha2::{Digest, Sha256};
 
-use crate::entity::token;
+use crate::entity::{installation, token};
 use crate::error::Error;
 use crate::transaction::Tx;
 use crate::{DEFAULT_WORKSPACE, Inner, Store};
@@ -62,6 +65,29 @@ impl Store {
         .await
     }
 
+    /// Stores a new API token without an end, under a name of its own: the trail tells by it who did what, and
+    /// idempotency keys count by it. [`Error::Invalid`] when a secret that still opens something has that name.
+    pub async fn add_api_token(&self, name: String, secret: &str) -> Result<(), Error> {
+        let hash = hash(secret);
+        self.in_tx(move |tx, inner| {
+            Box::pin(async move {
+                // Whoever adds one waits here for the others: the look below sees what they added.
+                installation::Entity::find().lock_exclusive().one(&tx.connection).await?;
+                let same_name = token::Entity::find()
+                    .filter(token::Column::Name.eq(name.as_str()))
+                    .filter(token::Column::UsedAt.is_null())
+                    .filter(not_expired(tx.at));
+                if same_name.count(&tx.connection).await? > 0 {
+                    return Err(Error::Invalid(format!(
+                        "there is a token called {name} already: take another name, since by it people tell who did what"
+                    )));
+                }
+                insert(tx, inner, TokenKind::Api, name, hash, None).await
+            })
+        })
+        .await
+    }
+
     /// Who this secret belongs to; `None` when it is unknown, used up or too old.
     pub async fn caller(&self, kind: TokenKind, secret: &str) -> Result<Option<Caller>, Error> {
         let row = token::Entity::find()
@@ -84,15 +110,12 @@ impl Store {
         let (link, session) = (hash(link), hash(session));
         self.in_tx(move |tx, inner| {
             Box::pin(async move {
-                let live = Condition::any()
-                    .add(token::Column::ExpiresAt.is_null())
-                    .add(token::Column::ExpiresAt.gt(tx.at));
                 let rows = token::Entity::update_many()
                     .col_expr(token::Column::UsedAt, Expr::value(tx.at))
                     .filter(token::Column::Hash.eq(link.as_str()))
                     .filter(token::Column::Kind.eq(TokenKind::Link.as_str()))
                     .filter(token::Column::UsedAt.is_null())
-                    .filter(live)
+                    .filter(not_expired(tx.at))
                     .exec(&tx.connection)
                     .await?;
                 if rows.rows_affected == 0 {
@@ -107,6 +130,10 @@ impl Store {
         })
         .await
     }
+}
+
+fn not_expired(at: DateTime<Utc>) -> Condition {
+    Condition::any().add(token::Column::ExpiresAt.is_null()).add(token::Column::ExpiresAt.gt(at))
 }
 
 async fn insert(

@@ -6,10 +6,12 @@ on_both! {
     a_reply_under_one_key_is_made_once
     cases_are_listed_page_by_page
     a_link_opens_one_session
+    one_name_is_one_token_however_many_ask_at_once
     the_trail_is_read_from_a_point
     an_account_keeps_two_live_tokens
     a_reply_on_a_line_that_was_removed_is_refused
     a_database_of_another_version_is_refused
+    several_processes_may_migrate_at_once
 }
 
 mod story {
@@ -100,6 +102,21 @@ mod story {
         assert!(bench.store.caller(TokenKind::Api, "t").await.unwrap().is_none());
     }
 
+    pub(super) async fn one_name_is_one_token_however_many_ask_at_once(bench: Bench) {
+        let add = |secret: &'static str| bench.store.add_api_token("gwen".into(), secret);
+        let (a, b) = tokio::join!(add("a"), add("b"));
+        let refused = a.and(b).unwrap_err();
+        assert!(matches!(&refused, Error::Invalid(why) if why.contains("gwen")), "{refused}");
+        let mut live = 0;
+        for secret in ["a", "b"] {
+            live += usize::from(bench.store.caller(TokenKind::Api, secret).await.unwrap().is_some());
+        }
+        assert_eq!(live, 1);
+        let past = Utc::now() - TimeDelta::hours(1);
+        bench.store.add_token(TokenKind::Api, "ben".into(), "old", Some(past)).await.unwrap();
+        bench.store.add_api_token("ben".into(), "new").await.unwrap();
+    }
+
     pub(super) async fn the_trail_is_read_from_a_point(bench: Bench) {
         bench.placed(HEATHER, "my heater is broken").await;
         let end = bench.store.trail_end().await.unwrap();
@@ -142,5 +159,27 @@ mod story {
         let refused = fresh.check_schema().await;
         assert!(matches!(&refused, Err(Error::Schema(sentence)) if sentence.contains("casewire migrate")));
         empty.store.check_schema().await.unwrap();
+    }
+
+    pub(super) async fn several_processes_may_migrate_at_once(bench: Bench) {
+        let Some(config) = bench.empty_postgres().await else { return };
+        let tasks: Vec<_> = (0..6)
+            .map(|process| {
+                let config = config.clone();
+                tokio::spawn(async move {
+                    let store = Store::open(&config).await.unwrap();
+                    // Roles look at the schema while others migrate.
+                    let looked = store.check_schema().await;
+                    assert!(!matches!(looked, Err(Error::Conflict(_) | Error::Refused(_))), "{looked:?}");
+                    if process % 2 == 0 { store.migrate().await.unwrap() } else { 0 }
+                })
+            })
+            .collect();
+        let mut applied = 0;
+        for task in tasks {
+            applied += task.await.unwrap();
+        }
+        assert_eq!(applied, 1, "one of them migrated");
+        Store::open(&config).await.unwrap().check_schema().await.unwrap();
     }
 }
