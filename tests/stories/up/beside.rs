@@ -193,6 +193,8 @@ async fn the_terminal_tells_what_the_api_tells() {
     }
     assert!(home.refused(&["case", "show", "99999999"]).await.contains("there is no case 99999999"));
     assert!(home.refused(&["token", "create", "--name", " "]).await.contains("1 to 64 characters"));
+    let twice = home.refused(&["token", "create", "--name", "laptop"]).await;
+    assert!(twice.contains("a token called laptop already"), "{twice}");
 }
 
 #[tokio::test]
