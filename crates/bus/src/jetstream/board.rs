@@ -117,8 +117,8 @@ fn read(entry: &Entry) -> Option<Directory> {
     directory.ok()
 }
 
-/// Keeps what is shown at what hangs in the bucket. The watch is what makes it quick; that it is read again from time
-/// to time, and after every reconnection, is what makes it sure.
+/// Keeps what is shown at what hangs in the bucket. The watch is what makes it quick; that it is begun anew with every
+/// connection, and the bucket read again from time to time, is what makes it sure.
 struct Follower {
     connection: Connection,
     bucket: String,
@@ -131,19 +131,20 @@ impl Follower {
         loop {
             if let Err(lost) = self.follow().await {
                 tracing::debug!(%lost, "following the directory begins again");
+                sleep(PAUSE).await;
             }
-            sleep(PAUSE).await;
         }
     }
 
-    /// Returns only when it could not go on.
+    /// Returns when the connection was made anew, or when it could not go on.
     async fn follow(&self) -> Result<(), Lost> {
         self.connection.wait_up(self.interval).await;
+        let connects = self.connection.connects();
         let store = store(&self.connection, &self.bucket).await.map_err(lost)?;
         let mut changes = store.watch_with_history(KEY).await.map_err(lost)?;
         let mut look = interval(PAUSE);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut known = None;
+        let mut read_at: Option<Instant> = None;
         loop {
             tokio::select! {
                 change = changes.next() => match change {
@@ -151,15 +152,17 @@ impl Follower {
                     None => return Err(Lost("the watch ended".to_owned())),
                 },
                 _ = look.tick() => {
-                    let connects = self.connection.connects();
-                    let fresh = |&(since, at): &(u64, Instant)| since == connects && at.elapsed() < self.interval;
-                    if known.as_ref().is_some_and(fresh) {
+                    // The bucket may have been wiped and made again: the watch would be of one that is gone.
+                    if self.connection.connects() != connects {
+                        return Ok(());
+                    }
+                    if read_at.is_some_and(|at| at.elapsed() < self.interval) {
                         continue;
                     }
                     if let Some(entry) = store.entry(KEY).await.map_err(lost)? {
                         self.show(&entry);
                     }
-                    known = Some((connects, Instant::now()));
+                    read_at = Some(Instant::now());
                 }
             }
         }

@@ -348,6 +348,9 @@ async fn a_directory_once_seen_stays_and_changes_are_seen_after_a_restart_and_a_
     rig.stream().prepare().await?;
     board.publish(&directory(3)).await?;
     see(&mut seen, 3, PATIENCE).await?;
+    // Whoever read that one by itself still has to follow what comes.
+    board.publish(&directory(4)).await?;
+    see(&mut seen, 4, Duration::from_secs(5)).await?;
     Ok(())
 }
 
