@@ -53,8 +53,9 @@ async fn every_text_arrives_whole_in_its_case() {
         assert_eq!(taken.status(), 200, "{}", text.what);
     }
     let picture = picture(&hook, "+12065550100").await;
-    let case =
-        desk.case_when("00001001", "all texts", |case| bodies(case, "inbound").len() == all.len() + 1).await;
+    // Also settled: what is compared below must not change meanwhile.
+    let settled = |case: &Value| bodies(case, "inbound").len() == all.len() + 1 && is_delivered(case);
+    let case = desk.case_when("00001001", "all texts, and the acknowledgement delivered", settled).await;
     let read = bodies(&case, "inbound");
     for (text, read) in all.iter().zip(&read) {
         assert_eq!(*read, text.read, "{}", text.what);
@@ -66,6 +67,12 @@ async fn every_text_arrives_whole_in_its_case() {
     let in_terminal = home.run(&["case", "show", "00001001", "--json"]).await;
     assert_eq!(serde_json::from_str::<Value>(&in_terminal).unwrap()["messages"], case["messages"]);
     assert_eq!(home.run(&["case", "list"]).await.lines().count(), 2);
+}
+
+/// Whether every text of ours has arrived.
+fn is_delivered(case: &Value) -> bool {
+    let texts = case["messages"].as_array().unwrap();
+    texts.iter().filter(|text| text["direction"] == "outbound").all(|text| text["status"] == "delivered")
 }
 
 /// A text without words.
