@@ -13,6 +13,7 @@ use casewire_ingest::{Parts, build};
 use casewire_runtime::config::{self, HttpUrl};
 use casewire_runtime::ops::{Health, Metrics};
 use casewire_runtime::shutdown::Shutdown;
+use casewire_testkit::eventually_some;
 use casewire_testkit::http::client;
 use casewire_twilio::parameters::Parameters;
 use casewire_twilio::signature;
@@ -213,7 +214,9 @@ impl Embedded {
 pub(crate) async fn events(stream: &dyn Stream) -> Result<Vec<Event>> {
     let mut all = Vec::new();
     for shard in 0..stream.shards() {
-        let mut consumer = stream.consume(shard).await?;
+        // Consuming has a connection of its own, which may come back later than publishing's.
+        let mut consumer =
+            eventually_some("the shard can be read", SOON, async || stream.consume(shard).await.ok()).await?;
         loop {
             let fetched = consumer.fetch(100, Duration::from_millis(200)).await?;
             if fetched.is_empty() {
