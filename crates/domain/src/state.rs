@@ -18,7 +18,7 @@ use crate::suppression::Suppression;
 /// What is known. Loaded under the locks of its conversations, so that nobody else decides on it.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    /// The transaction's time.
+    /// The time of every decision of the batch, read once its locks are held.
     pub at: DateTime<Utc>,
     /// Events handled before, and how.
     pub events: HashMap<DedupeId, EventOutcome>,

@@ -21,13 +21,15 @@ use crate::write::insert_chunked;
 
 /// What the batch must know, its conversations locked.
 pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys) -> Result<State, Error> {
-    let mut state = State { at: tx.at, ..State::default() };
+    let mut state = State::default();
     contacts(tx, inner, keys, &mut state).await?;
     let lanes = conversations(tx, inner, keys, &state).await?;
     lock_conversations(tx, lanes, &mut state).await?;
     lock_cases(tx, keys, &mut state).await?;
     let ids = message_ids(tx, keys, &mut state).await?;
     lock_messages(tx, ids, &mut state).await?;
+    // Not the time the transaction began: whoever waited for the locks decides after those it waited for.
+    state.at = inner.now(&tx.connection).await?;
     events(tx, keys, &mut state).await?;
     suppressions(tx, &mut state).await?;
     automatic(tx, &mut state).await?;

@@ -16,7 +16,7 @@ use crate::{Inner, Store};
 /// What runs inside a transaction.
 pub(crate) type Work<'t, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 't>>;
 
-/// A transaction, and its one time.
+/// A transaction, and the time it began.
 pub(crate) struct Tx {
     pub(crate) connection: DatabaseTransaction,
     pub(crate) at: DateTime<Utc>,
@@ -55,7 +55,7 @@ impl Store {
 impl Inner {
     /// The time, to the microsecond both databases keep: PostgreSQL's own, so that leases of many machines
     /// agree; this process's beside SQLite, which serves one.
-    async fn now(&self, connection: &DatabaseTransaction) -> Result<DateTime<Utc>, Error> {
+    pub(crate) async fn now(&self, connection: &DatabaseTransaction) -> Result<DateTime<Utc>, Error> {
         if !self.connections.is_postgres() {
             let now = (self.clock)();
             return Ok(now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now));

@@ -11,6 +11,7 @@ on_both! {
     every_body_is_stored_whole
     a_text_handled_late_takes_its_place_in_the_thread
     case_numbers_are_given_once
+    what_waits_for_a_conversation_is_queued_in_the_order_it_was_decided
     a_text_for_a_line_that_is_gone_is_set_aside
     a_dead_letter_is_replayed_on_request
 }
@@ -177,5 +178,25 @@ mod story {
         assert!(bench.store.open_replays(10).await.unwrap().is_empty());
         let none = DedupeId::new(format!("i:{ACCOUNT}:none")).unwrap();
         assert!(bench.store.request_replay(&none).await.is_err());
+    }
+
+    pub(super) async fn what_waits_for_a_conversation_is_queued_in_the_order_it_was_decided(bench: Bench) {
+        let case = bench.placed(HEATHER, "my heater is broken").await;
+        let bench = std::sync::Arc::new(bench);
+        let replies: Vec<_> = (0..60)
+            .map(|number| {
+                let bench = bench.clone();
+                tokio::spawn(async move { bench.reply(case, &format!("reply {number}"), None).await })
+            })
+            .collect();
+        for reply in replies {
+            reply.await.unwrap();
+        }
+        // Entries of one case are numbered while its conversation is held.
+        let trail = bench.case(case).await.trail;
+        let times: Vec<_> =
+            trail.iter().filter(|entry| entry.kind == "reply_queued").map(|entry| entry.at).collect();
+        assert_eq!(times.len(), 60);
+        assert!(times.is_sorted(), "a later decision has an earlier time");
     }
 }
