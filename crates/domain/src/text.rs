@@ -27,11 +27,6 @@ impl Text {
     pub fn reveal(&self) -> &str {
         &self.0
     }
-
-    /// Whether nothing but white space was written.
-    pub fn is_blank(&self) -> bool {
-        self.0.trim().is_empty()
-    }
 }
 
 /// Words on one line of at most so many characters, with an ellipsis where they were cut: for names and

@@ -26,9 +26,6 @@ pub enum Error {
     /// acted: `casewire migrate`, or a grant.
     #[error("{0}")]
     Schema(String),
-    /// The master key is not the one this installation's secrets were sealed with. Final.
-    #[error("{0}")]
-    WrongMasterKey(String),
     /// Every case number of eight digits is taken. Final.
     #[error("all case numbers of eight digits are taken")]
     NumbersExhausted,
