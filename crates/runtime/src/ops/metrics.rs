@@ -1,35 +1,24 @@
 //! The registry that all parts of a process share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 /// All metrics of the process. Cheap to clone; every clone is the same.
-#[derive(Clone, Debug, Default)]
-pub struct Metrics(Arc<Mutex<Registries>>);
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Mutex<Registry>>);
 
-#[derive(Debug)]
-struct Registries {
-    ours: Registry,
-    conventional: Registry,
-}
-
-impl Default for Registries {
+impl Default for Metrics {
     fn default() -> Self {
-        Self { ours: Registry::with_prefix("casewire"), conventional: Registry::default() }
+        Self(Arc::new(Mutex::new(Registry::with_prefix("casewire"))))
     }
 }
 
 impl Metrics {
-    /// Registers metrics of ours: `casewire_` is put before their names.
+    /// Registers metrics: `casewire_` is put before their names.
     pub fn register<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
-        register(&mut self.lock().ours)
-    }
-
-    /// Registers metrics whose names others chose, as OpenTelemetry's conventions do: nothing is put before them.
-    pub fn register_conventional<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
-        register(&mut self.lock().conventional)
+        register(&mut self.lock())
     }
 
     /// All metrics in the OpenMetrics text format.
@@ -37,15 +26,12 @@ impl Metrics {
     /// # Errors
     /// When a metric cannot be written, which would be a mistake in its code.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
-        let registries = self.lock();
         let mut text = String::new();
-        encode_registry(&mut text, &registries.ours)?;
-        encode_registry(&mut text, &registries.conventional)?;
-        encode_eof(&mut text)?;
+        encode(&mut text, &self.lock())?;
         Ok(text)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Registries> {
+    fn lock(&self) -> MutexGuard<'_, Registry> {
         // A panic while registering leaves nothing half done that matters.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
