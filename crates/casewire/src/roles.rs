@@ -1,6 +1,7 @@
 //! Each role as a process of its own, on NATS and a shared database.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -66,11 +67,11 @@ pub async fn worker(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let bus = Bus::jetstream(&config.stream).await?;
     let store = Store::open(&wiring::database(config, None)).await?;
     let deps = Deps {
-        store: store.clone(),
+        database: Arc::new(store.clone()),
         stream: bus.stream.clone(),
         board: bus.board.clone(),
         master_key: master_key(config)?,
-        provider: wiring::provider(&config.sender, config.twilio.api_base_url.as_str())?,
+        provider: Arc::new(wiring::provider(&config.sender, config.twilio.api_base_url.as_str())?),
         public_url: public_url(config)?.as_str().to_owned(),
         health: process.health.clone(),
         metrics: process.metrics.clone(),

@@ -1,7 +1,7 @@
 //! One attempt to send one text: the POST, and what its answer means for another attempt.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use casewire_domain::command::Command;
 use casewire_domain::outbox::AttemptOutcome;
@@ -11,6 +11,7 @@ use casewire_twilio::rest::{Credentials, Send, SendOutcome};
 use casewire_twilio::webhook::status_url;
 use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 
 use crate::Deps;
 use crate::backoff::doubled;

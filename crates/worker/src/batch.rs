@@ -6,7 +6,9 @@ use std::pin::Pin;
 
 use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
-use casewire_store::{Error, Store};
+use casewire_store::Error;
+
+use crate::Database;
 
 /// What came of each command, in order. A batch that cannot be written is split until the one command that
 /// cannot stands alone; that one is set aside as a dead letter, the rest go through.
@@ -14,23 +16,23 @@ use casewire_store::{Error, Store};
 /// # Errors
 /// Only those that blame no command: nothing is lost, and nothing doubled, by handing the same batch in again.
 pub(crate) fn handle(
-    store: &Store,
+    database: &dyn Database,
     mut commands: Vec<Command>,
 ) -> Pin<Box<dyn Future<Output = Result<Vec<Outcome>, Error>> + Send + '_>> {
     Box::pin(async move {
-        let error = match store.handle(commands.clone()).await {
+        let error = match database.handle(commands.clone()).await {
             Ok(outcomes) => return Ok(outcomes),
             Err(error) if error.blames_input() => error,
             Err(error) => return Err(error),
         };
         if commands.len() > 1 {
             let rest = commands.split_off(commands.len() / 2);
-            let mut outcomes = handle(store, commands).await?;
-            outcomes.extend(handle(store, rest).await?);
+            let mut outcomes = handle(database, commands).await?;
+            outcomes.extend(handle(database, rest).await?);
             return Ok(outcomes);
         }
         match commands.pop() {
-            Some(command) => Ok(vec![set_aside(store, command, &error).await?]),
+            Some(command) => Ok(vec![set_aside(database, command, &error).await?]),
             None => Ok(Vec::new()),
         }
     })
@@ -41,9 +43,10 @@ pub(crate) fn handle(
 ///
 /// # Errors
 /// When the event cannot even be kept so: whoever has it must not let go of it.
-async fn set_aside(store: &Store, command: Command, error: &Error) -> Result<Outcome, Error> {
+async fn set_aside(database: &dyn Database, command: Command, error: &Error) -> Result<Outcome, Error> {
     tracing::error!(event = "command_set_aside", %error, "a command cannot be carried out and is set aside");
     let reason = error.to_string();
     let Some(facts) = command.event().cloned() else { return Ok(Outcome::SetAside(reason)) };
-    store.handle_one(Command::SetAside(facts, reason)).await
+    let outcomes = database.handle(vec![Command::SetAside(facts, reason)]).await?;
+    outcomes.into_iter().next().ok_or(Error::Interrupted)
 }

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use casewire_domain::AccountId;
+use tokio::time::Instant;
 
 /// The accounts whose breaker is open, each with the time it closes.
 #[derive(Default)]

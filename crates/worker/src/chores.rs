@@ -72,7 +72,7 @@ impl Chores {
 
     /// An attempt whose lease ran out may have reached the provider: it is held, never sent again by itself.
     async fn lost_attempts(&self) -> Result<(), Error> {
-        let lost = self.deps.store.lost_attempts(self.most()).await?;
+        let lost = self.deps.database.lost_attempts(self.most()).await?;
         if lost.is_empty() {
             return Ok(());
         }
@@ -86,24 +86,24 @@ impl Chores {
             attempt,
             outcome: AttemptOutcome::Uncertain,
         };
-        batch::handle(&self.deps.store, lost.into_iter().map(uncertain).collect()).await?;
+        batch::handle(self.deps.database.as_ref(), lost.into_iter().map(uncertain).collect()).await?;
         Ok(())
     }
 
     async fn ripe_statuses(&self) -> Result<(), Error> {
-        let ripe = self.deps.store.ripe_statuses(self.most(), self.settings.status_patience).await?;
+        let ripe = self.deps.database.ripe_statuses(self.most(), self.settings.status_patience).await?;
         let commands: Vec<_> = ripe.iter().filter_map(|raw| reading::stored(raw)).collect();
         if !commands.is_empty() {
-            batch::handle(&self.deps.store, commands).await?;
+            batch::handle(self.deps.database.as_ref(), commands).await?;
         }
         Ok(())
     }
 
     async fn replays(&self) -> Result<(), Error> {
-        for replay in self.deps.store.open_replays(self.most()).await? {
+        for replay in self.deps.database.open_replays(self.most()).await? {
             let outcome = self.replay(&replay).await?;
             tracing::info!(event = "replayed", id = %replay.dedupe_id, outcome, "a dead letter was replayed");
-            self.deps.store.finish_request(replay.id, outcome).await?;
+            self.deps.database.finish_request(replay.id, outcome).await?;
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ impl Chores {
         let Some(command) = reading::stored(raw) else {
             return Ok("it still cannot be decoded".to_owned());
         };
-        let outcome = batch::handle(&self.deps.store, vec![command]).await?.pop();
+        let outcome = batch::handle(self.deps.database.as_ref(), vec![command]).await?.pop();
         self.queued.notify_one();
         Ok(match outcome {
             Some(Outcome::Placed { case, .. }) => format!("it is in case {case}"),
@@ -126,7 +126,7 @@ impl Chores {
 
     async fn gauges(&self) -> Result<(), Error> {
         let (outbox, parked) =
-            (self.deps.store.outbox_depth().await?, self.deps.store.dead_letter_depth().await?);
+            (self.deps.database.outbox_depth().await?, self.deps.database.dead_letter_depth().await?);
         self.metrics.depth.database(&outbox, &parked);
         match self.deps.stream.backlog().await {
             Ok(backlog) => self.metrics.depth.stream(&backlog),

@@ -3,12 +3,12 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
 
 use casewire_bus::BoardError;
 use casewire_runtime::config;
 use casewire_store::Error;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Deps;
@@ -61,7 +61,7 @@ struct Publisher {
 impl Publisher {
     /// Publishes the directory where it has changed, or was published long ago.
     async fn look(&mut self) -> Result<(), Trouble> {
-        let version = self.deps.store.directory_version().await.map_err(Trouble::Database)?;
+        let version = self.deps.database.directory_version().await.map_err(Trouble::Database)?;
         let fresh = |(known, at): (i64, Instant)| {
             known == version && at.elapsed() < self.settings.directory_republish
         };
@@ -69,7 +69,7 @@ impl Publisher {
             return Ok(());
         }
         self.published = None;
-        let directory = self.deps.store.directory().await.map_err(Trouble::Database)?;
+        let directory = self.deps.database.directory().await.map_err(Trouble::Database)?;
         self.deps.board.publish(&directory).await.map_err(Trouble::Board)?;
         self.published = Some((directory.version, Instant::now()));
         self.superseded = None;

@@ -7,9 +7,11 @@ mod backoff;
 mod batch;
 mod breakers;
 mod chores;
+mod database;
 mod directory;
 mod metrics;
 mod pipeline;
+mod provider;
 mod reading;
 mod recorder;
 mod sender;
@@ -21,16 +23,17 @@ use casewire_domain::seal::MasterKey;
 use casewire_runtime::config;
 use casewire_runtime::ops::{self, Health};
 use casewire_runtime::shutdown::Shutdown;
-use casewire_store::Store;
-use casewire_twilio::rest::Client;
 use tokio::sync::Notify;
+
+pub use database::Database;
+pub use provider::Provider;
 
 use metrics::Metrics;
 
 /// What a worker needs of the rest of the process.
 pub struct Deps {
     /// The database.
-    pub store: Store,
+    pub database: Arc<dyn Database>,
     /// The stream.
     pub stream: Arc<dyn Stream>,
     /// Where ingest finds the directory.
@@ -38,7 +41,7 @@ pub struct Deps {
     /// Opens the accounts' tokens.
     pub master_key: MasterKey,
     /// The provider's API.
-    pub provider: Client,
+    pub provider: Arc<dyn Provider>,
     /// Where the provider reaches us, for delivery callbacks.
     pub public_url: String,
     /// The process's health.

@@ -2,7 +2,7 @@
 //! acknowledgement is lost comes again and is recognised.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use casewire_bus::{ConsumeError, Consumer, Delivery, PrepareError};
 use casewire_domain::command::Command;
@@ -11,6 +11,7 @@ use casewire_runtime::ops::Beat;
 use casewire_runtime::{config, telemetry::trace};
 use chrono::Utc;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -112,7 +113,7 @@ impl Pipeline {
         let mut backoff = self.backoff();
         let outcomes = loop {
             beat.now();
-            match batch::handle(&self.deps.store, commands.clone()).await {
+            match batch::handle(self.deps.database.as_ref(), commands.clone()).await {
                 Ok(outcomes) => break outcomes,
                 Err(error) => {
                     tracing::warn!(event = "database_unavailable", %error, "the database cannot be used: waiting");

@@ -46,7 +46,7 @@ pub(crate) fn start(
 async fn record(deps: &Deps, metrics: &Metrics, commands: Vec<Command>, mut backoff: Backoff) {
     let never = CancellationToken::new();
     loop {
-        match batch::handle(&deps.store, commands.clone()).await {
+        match batch::handle(deps.database.as_ref(), commands.clone()).await {
             Ok(outcomes) => {
                 let doubled =
                     outcomes.iter().filter(|o| matches!(o, Outcome::Attempted { duplicate_send: true }));

@@ -79,7 +79,7 @@ impl Sender {
         let paused = self.post.breakers.paused();
         self.post.metrics.sends.circuits_open(paused.len());
         let claim = Claim { most, lease: self.settings.lease, paused };
-        let claims = self.post.deps.store.claim(claim).await?;
+        let claims = self.post.deps.database.claim(claim).await?;
         for message in claims.messages {
             // Only rounds take places, so as many are free still.
             let Ok(place) = self.places.clone().acquire_owned().await else { break };

@@ -53,11 +53,11 @@ pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener)
 fn worker(process: &Process, parts: &Parts, bus: &Bus) -> anyhow::Result<casewire_worker::Worker> {
     let config = &process.config;
     let deps = Deps {
-        store: parts.store.clone(),
+        database: Arc::new(parts.store.clone()),
         stream: bus.stream.clone(),
         board: bus.board.clone(),
         master_key: parts.master_key.clone(),
-        provider: wiring::provider(&config.sender, &parts.api_base_url)?,
+        provider: Arc::new(wiring::provider(&config.sender, &parts.api_base_url)?),
         public_url: parts.public_url.as_str().to_owned(),
         health: process.health.clone(),
         metrics: process.metrics.clone(),

@@ -173,11 +173,11 @@ impl Bench {
     /// What the bench's own worker works with.
     pub(crate) fn deps(&self) -> Result<Deps> {
         Ok(Deps {
-            store: self.store.clone(),
+            database: Arc::new(self.store.clone()),
             stream: self.stream.clone(),
             board: self.board.clone(),
             master_key: master_key(),
-            provider: self.provider_at(&self.gate.url)?,
+            provider: Arc::new(self.provider_at(&self.gate.url)?),
             public_url: self.public_url.clone(),
             health: Health::new(),
             metrics: Metrics::default(),

@@ -1,5 +1,6 @@
 //! A database that is away: texts wait, none is lost, none is held against anybody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -41,12 +42,13 @@ async fn all_is_well(bench: &Bench) -> Result<()> {
 async fn while_the_database_is_locked_texts_wait() -> Result<()> {
     let bench = Bench::idle(Plan::default()).await?;
     let mut deps = bench.deps()?;
-    deps.store = bench
+    let store = bench
         .store_with(|database| {
             database.acquire_timeout = Duration::from_millis(300);
             database.transaction_timeout = Duration::from_millis(300);
         })
         .await?;
+    deps.database = Arc::new(store);
     let mut intruder = bench.intruder().await?;
     intruder.execute("begin immediate").await?;
     publish(&bench).await?;

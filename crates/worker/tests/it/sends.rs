@@ -1,5 +1,6 @@
 //! Whatever the provider does to a send: never twice, and at last known.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -115,7 +116,7 @@ async fn while_the_provider_cannot_be_reached_texts_wait_and_then_go_once() -> R
     let bench = Bench::idle(Plan::default()).await?;
     let nobody = format!("http://127.0.0.1:{}", port::free()?);
     let mut deps = bench.deps()?;
-    deps.provider = bench.provider_at(&nobody)?;
+    deps.provider = Arc::new(bench.provider_at(&nobody)?);
     let lost = bench.run(deps);
     bench.store.handle_one(texted("main", HEATHER, "my heater is broken")).await?;
     let tries = "casewire_sms_send_attempts_total{outcome=\"unreachable\",error_code=\"\"}";

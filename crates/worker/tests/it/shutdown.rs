@@ -1,5 +1,6 @@
 //! The end of a worker: what is in hand is finished, what cannot be is given back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -97,12 +98,13 @@ async fn an_outcome_that_cannot_be_written_by_the_end_leaves_its_text_held() -> 
 async fn a_batch_that_cannot_be_handled_by_the_end_is_given_back_at_once() -> Result<()> {
     let bench = Bench::idle(Plan::default()).await?;
     let mut deps = bench.deps()?;
-    deps.store = bench
+    let store = bench
         .store_with(|database| {
             database.acquire_timeout = Duration::from_millis(300);
             database.transaction_timeout = Duration::from_millis(300);
         })
         .await?;
+    deps.database = Arc::new(store);
     let mut intruder = bench.intruder().await?;
     intruder.execute("begin immediate").await?;
     let texts: Vec<_> = (0..20).map(|i| text("main", &person(i), "hello")).collect();

@@ -1,0 +1,90 @@
+//! What a worker asks of the database.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use casewire_domain::MessageId;
+use casewire_domain::command::Command;
+use casewire_domain::decide::Outcome;
+use casewire_domain::directory::Directory;
+use casewire_store::{Claim, Claims, Error, Held, OutboxDepth, ReplayRequest, Store};
+use uuid::Uuid;
+
+/// The database as a worker sees it: each operation one transaction, committed when it returns. After an error
+/// that is retryable it may have been committed all the same; asking again is harmless.
+#[async_trait]
+pub trait Database: Send + Sync {
+    /// Decides a batch of commands in their order, all or nothing: an outcome for each.
+    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error>;
+
+    /// Takes texts that may be sent now; their attempts are begun.
+    async fn claim(&self, claim: Claim) -> Result<Claims, Error>;
+
+    /// At most so many texts whose attempt was begun by a process that is gone, with the attempt.
+    async fn lost_attempts(&self, most: u64) -> Result<Vec<(MessageId, u32)>, Error>;
+
+    /// At most so many statuses, in their wire form, that came before their text was known and can be handled now.
+    /// None that was received longer ago than `patience`.
+    async fn ripe_statuses(&self, most: u64, patience: Duration) -> Result<Vec<Vec<u8>>, Error>;
+
+    /// At most so many dead letters that somebody wants handled again.
+    async fn open_replays(&self, most: u64) -> Result<Vec<ReplayRequest>, Error>;
+
+    /// Says what came of such a request.
+    async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error>;
+
+    /// The directory's version: it grows with every change of an account or a line.
+    async fn directory_version(&self) -> Result<i64, Error>;
+
+    /// The directory, as ingest is given it.
+    async fn directory(&self) -> Result<Directory, Error>;
+
+    /// What the outbox holds.
+    async fn outbox_depth(&self) -> Result<OutboxDepth, Error>;
+
+    /// How many dead letters there are, and since when.
+    async fn dead_letter_depth(&self) -> Result<Held, Error>;
+}
+
+#[async_trait]
+impl Database for Store {
+    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
+        Store::handle(self, commands).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claims, Error> {
+        Store::claim(self, claim).await
+    }
+
+    async fn lost_attempts(&self, most: u64) -> Result<Vec<(MessageId, u32)>, Error> {
+        Store::lost_attempts(self, most).await
+    }
+
+    async fn ripe_statuses(&self, most: u64, patience: Duration) -> Result<Vec<Vec<u8>>, Error> {
+        Store::ripe_statuses(self, most, patience).await
+    }
+
+    async fn open_replays(&self, most: u64) -> Result<Vec<ReplayRequest>, Error> {
+        Store::open_replays(self, most).await
+    }
+
+    async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error> {
+        Store::finish_request(self, id, outcome).await
+    }
+
+    async fn directory_version(&self) -> Result<i64, Error> {
+        Store::directory_version(self).await
+    }
+
+    async fn directory(&self) -> Result<Directory, Error> {
+        Store::directory(self).await
+    }
+
+    async fn outbox_depth(&self) -> Result<OutboxDepth, Error> {
+        Store::outbox_depth(self).await
+    }
+
+    async fn dead_letter_depth(&self) -> Result<Held, Error> {
+        Store::dead_letter_depth(self).await
+    }
+}
