@@ -38,15 +38,22 @@ pub struct Undecodable {
 #[error("the stream cannot be reached; the event comes again")]
 pub struct NotSettled;
 
-/// What an adapter does when a delivery is settled.
+/// What an adapter does when it is told of a delivery; each as its namesake of [`Delivery`] says.
 #[async_trait]
-pub(crate) trait Settle: Send {
+pub trait Settle: Send + Sync {
+    /// The event is done with.
     async fn ack(self: Box<Self>) -> Result<(), NotSettled>;
+
+    /// The event is delivered again, after this time.
     async fn retry(self: Box<Self>, after: Duration) -> Result<(), NotSettled>;
+
+    /// The acknowledgement wait begins anew.
+    async fn hold(&self) -> Result<(), NotSettled>;
 }
 
 impl Delivery {
-    pub(crate) fn new(
+    /// A delivery as an adapter makes it.
+    pub fn new(
         shard: u32,
         sequence: u64,
         attempt: u64,
@@ -66,6 +73,12 @@ impl Delivery {
     /// JetStream an event put off takes one of the shard's places (512) for events in work.
     pub async fn retry(self, after: Duration) -> Result<(), NotSettled> {
         self.settle.retry(after).await
+    }
+
+    /// The event stays in our hands: its acknowledgement wait begins anew. For work that waits for something that is
+    /// no event's fault, so that others do not wait for it too, and the event uses up no deliveries meanwhile.
+    pub async fn hold(&self) -> Result<(), NotSettled> {
+        self.settle.hold().await
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use casewire_domain::Event;
 use chrono::{DateTime, Utc};
 
-use crate::Delivery;
+use crate::{Delivery, History};
 
 /// A durable stream of events in shards.
 #[async_trait]
@@ -31,6 +31,12 @@ pub trait Stream: Send + Sync {
 
     /// Whether the stream can be reached, as far as is known at this moment.
     fn connected(&self) -> bool;
+
+    /// What it keeps of events that were acknowledged. `None` for a stream that lets go of an event with its
+    /// acknowledgement, which is then its only memory: there is nothing it could have passed over, and nothing to trim.
+    fn history(&self) -> Option<&dyn History> {
+        None
+    }
 }
 
 /// One taker of a shard's work.

@@ -12,6 +12,9 @@ pub struct EmbeddedConfig {
     /// Bytes of unfinished events a shard holds before it refuses more. 1 GiB is about a million texts: days of work
     /// for one process, and little enough for a laptop's disk.
     pub max_bytes: u64,
+    /// Bytes of unfinished events that all shards hold together before they refuse more. No bound of its own where
+    /// there is one shard.
+    pub max_total_bytes: u64,
     /// Largest event. A webhook's body may have 128 KiB; the rest is room for what comes with it.
     pub max_message_bytes: usize,
     /// How long a delivery may take before the event is delivered again: longer than the slowest batch.
@@ -34,6 +37,7 @@ impl Default for EmbeddedConfig {
             shards: 1,
             duplicate_window: Duration::from_secs(15 * 60),
             max_bytes: 1 << 30,
+            max_total_bytes: u64::MAX,
             max_message_bytes: 256 << 10,
             ack_wait: Duration::from_secs(30),
             publish_timeout: Duration::from_millis(2500),

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::database::Leased;
-use super::request::{Handed, Lease, Request, Retry};
+use super::request::{Handed, Hold, Lease, Request, Retry};
 use crate::delivery::{self, Settle};
 use crate::{ConsumeError, Consumer, Delivery, NotSettled};
 
@@ -81,5 +81,10 @@ impl Settle for Receipt {
         let Self { shard, sequence, attempt, requests } = *self;
         let retry = Request::Retry(Retry { shard, sequence, attempt, after });
         requests.send(retry).await.map_err(|_| NotSettled)
+    }
+
+    async fn hold(&self) -> Result<(), NotSettled> {
+        let hold = Request::Hold(Hold { sequence: self.sequence, attempt: self.attempt });
+        self.requests.send(hold).await.map_err(|_| NotSettled)
     }
 }

@@ -156,6 +156,22 @@ pub(super) async fn put_off(
     Ok(())
 }
 
+/// Leaves an entry in the hands of this attempt for longer, if it is still there.
+pub(super) async fn hold(
+    connection: &mut SqliteConnection,
+    sequence: i64,
+    attempt: i64,
+    until: i64,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE entry SET visible_at = ?1 WHERE sequence = ?2 AND attempts = ?3 AND leased = 1")
+        .bind(until)
+        .bind(sequence)
+        .bind(attempt)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Removes entries, whoever has them now, and tells shard and size of each.
 pub(super) async fn remove(
     connection: &mut SqliteConnection,

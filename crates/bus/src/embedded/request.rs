@@ -18,6 +18,7 @@ pub(super) enum Request {
     Lease(Lease),
     Ack(i64),
     Retry(Retry),
+    Hold(Hold),
     Count(oneshot::Sender<Result<Vec<Backlog>, ConsumeError>>),
     Close(oneshot::Sender<()>),
 }
@@ -63,11 +64,19 @@ pub(super) struct Retry {
     pub(super) after: Duration,
 }
 
+/// Leave this entry where it is for another acknowledgement wait.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) sequence: i64,
+    pub(super) attempt: i64,
+}
+
 /// Requests of one transaction, by kind. Removals come first, to make room; leases after what they may find.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) acks: Vec<i64>,
     pub(super) retries: Vec<Retry>,
+    pub(super) holds: Vec<Hold>,
     pub(super) publishes: Vec<Publish>,
     pub(super) leases: Vec<Lease>,
     pub(super) counts: Vec<oneshot::Sender<Result<Vec<Backlog>, ConsumeError>>>,
@@ -81,6 +90,7 @@ impl Group {
             match request {
                 Request::Ack(sequence) => group.acks.push(sequence),
                 Request::Retry(retry) => group.retries.push(retry),
+                Request::Hold(hold) => group.holds.push(hold),
                 Request::Publish(publish) => group.publishes.push(publish),
                 Request::Lease(lease) => group.leases.push(lease),
                 Request::Count(reply) => group.counts.push(reply),

@@ -36,10 +36,14 @@ impl Ledger {
         &mut self.held[index]
     }
 
-    /// The sequence of one more event, if its shard has room for it.
-    fn admit(&mut self, publish: &Publish, max_bytes: u64) -> Option<i64> {
+    /// The sequence of one more event, if there is room for it in its shard and in the file.
+    fn admit(&mut self, publish: &Publish, config: &EmbeddedConfig) -> Option<i64> {
+        let total = self.held.iter().fold(publish.size(), |total, held| total.saturating_add(*held));
+        if total > config.max_total_bytes {
+            return None;
+        }
         let held = self.held(publish.shard);
-        *held = held.checked_add(publish.size()).filter(|held| *held <= max_bytes)?;
+        *held = held.checked_add(publish.size()).filter(|held| *held <= config.max_bytes)?;
         self.last_sequence += 1;
         Some(self.last_sequence)
     }
@@ -156,6 +160,10 @@ impl Step<'_> {
             let until = self.in_future(retry.after);
             database::put_off(self.connection, retry.sequence, retry.attempt, until).await?;
         }
+        for hold in &group.holds {
+            let until = self.in_future(self.config.ack_wait);
+            database::hold(self.connection, hold.sequence, hold.attempt, until).await?;
+        }
         outcome.published = self.publish(&group.publishes).await?;
         for lease in &group.leases {
             outcome.handed.push(self.lease(lease).await?);
@@ -189,7 +197,7 @@ impl Step<'_> {
             if let Some(first) = known.get(&publish.dedupe_id) {
                 return Ok(Published { sequence: first.cast_unsigned(), duplicate: true });
             }
-            let sequence = self.ledger.admit(publish, self.config.max_bytes).ok_or(PublishError::Full)?;
+            let sequence = self.ledger.admit(publish, self.config).ok_or(PublishError::Full)?;
             known.insert(publish.dedupe_id.clone(), sequence);
             new.push((sequence, publish));
             Ok(Published { sequence: sequence.cast_unsigned(), duplicate: false })

@@ -112,7 +112,7 @@ impl JetStreamConsumer {
     }
 }
 
-fn dedupe_id(headers: Option<&HeaderMap>) -> Option<&str> {
+pub(super) fn dedupe_id(headers: Option<&HeaderMap>) -> Option<&str> {
     Some(headers?.get(header::NATS_MESSAGE_ID)?.as_str())
 }
 
@@ -173,6 +173,10 @@ impl Settle for Receipt {
 
     async fn retry(self: Box<Self>, after: Duration) -> Result<(), NotSettled> {
         self.tell(AckKind::Nak(Some(after))).await
+    }
+
+    async fn hold(&self) -> Result<(), NotSettled> {
+        self.tell(AckKind::Progress).await
     }
 }
 

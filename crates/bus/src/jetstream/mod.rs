@@ -7,6 +7,7 @@ mod board;
 mod config;
 mod connection;
 mod consumer;
+mod history;
 mod prepare;
 mod publish;
 
@@ -25,9 +26,10 @@ use tokio::sync::watch;
 pub use config::{Credentials, JetStreamConfig};
 pub use connection::ConnectError;
 
+use crate::history::{self as past, ShardState, Stored};
 use crate::{
-    Backlog, BoardError, ConsumeError, Consumer, DirectoryBoard, PrepareError, PublishError, Published,
-    Stream,
+    Backlog, BoardError, ConsumeError, Consumer, DirectoryBoard, History, PrepareError, PublishError,
+    Published, Stream,
 };
 use board::Board;
 use connection::{ApiError, Connection};
@@ -117,11 +119,11 @@ impl JetStream {
 /// What we read of a stored message.
 #[derive(serde::Deserialize)]
 struct Got {
-    message: Stored,
+    message: GotMessage,
 }
 
 #[derive(serde::Deserialize)]
-struct Stored {
+struct GotMessage {
     time: DateTime<Utc>,
 }
 
@@ -174,6 +176,25 @@ impl Stream for JetStream {
 
     fn connected(&self) -> bool {
         self.publishing.up() && self.consuming.up()
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl History for JetStream {
+    async fn state(&self, shard: u32) -> Result<ShardState, ConsumeError> {
+        history::state(&self.consuming, shard).await
+    }
+
+    async fn read(&self, shard: u32, from: past::From, most: usize) -> Result<Vec<Stored>, ConsumeError> {
+        history::read(&self.consuming, shard, from, most).await
+    }
+
+    async fn purge(&self, shard: u32, through: u64) -> Result<u64, ConsumeError> {
+        history::purge(&self.consuming, shard, through).await
     }
 }
 

@@ -21,6 +21,7 @@ on_both!(
     an_event_whose_acknowledgement_is_lost_comes_again,
     an_acknowledged_event_never_comes_again,
     an_event_put_off_does_not_hold_up_the_others,
+    an_event_that_is_held_does_not_come_again_until_its_holder_is_silent,
     a_full_stream_refuses_and_loses_nothing,
     an_event_too_large_is_refused,
     consumers_of_a_shard_share_its_work,
@@ -189,6 +190,25 @@ async fn an_event_put_off_does_not_hold_up_the_others(adapter: Adapter) -> Resul
     ensure!(start.elapsed() >= wait, "they came again after {:?}", start.elapsed());
     assert_eq!(again.iter().map(id_of).collect::<BTreeSet<_>>(), ids(5).into_iter().collect());
     ensure!(again.iter().all(|delivery| delivery.attempt == 2));
+    Ok(())
+}
+
+async fn an_event_that_is_held_does_not_come_again_until_its_holder_is_silent(
+    adapter: Adapter,
+) -> Result<()> {
+    let ack_wait = Duration::from_secs(1);
+    let rig = Rig::start(adapter, Settings { ack_wait, ..Settings::default() }).await?;
+    let stream = rig.stream();
+    publish_all(&*stream, &ids(1)).await?;
+    let held = fetch(&mut *stream.consume(0).await?, 1).await?.remove(0);
+    let mut other = stream.consume(0).await?;
+    let start = Instant::now();
+    while start.elapsed() < ack_wait * 3 {
+        held.hold().await?;
+        ensure!(other.fetch(1, ack_wait / 4).await?.is_empty(), "it came after {:?}", start.elapsed());
+    }
+    let again = fetch(&mut *other, 1).await?.remove(0);
+    assert_eq!((id_of(&again), again.attempt), (id_of(&held), 2));
     Ok(())
 }
 

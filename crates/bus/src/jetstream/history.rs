@@ -1,0 +1,165 @@
+//! Reads a stream again, and trims it.
+//!
+//! Each reading has a consumer of its own, in memory, without acknowledgements, that starts where it is told: a server
+//! hands out a thousand events in one answer where it would look up each of them by a request, and what is wrong with
+//! the durable consumer's memory does not touch it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::Info as ConsumerInfo;
+use async_nats::jetstream::stream::PurgeResponse;
+use async_nats::{StatusCode, Subscriber};
+use chrono::{DateTime, SecondsFormat, Utc};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::connection::{ApiError, Connection};
+use super::consumer::dedupe_id;
+use super::{CONSUMER, stream_name};
+use crate::history::{From, Incarnation, ShardState, Stored};
+use crate::{ConsumeError, delivery};
+
+/// After so long without a pull the server drops a reading's consumer by itself: this process died in between.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
+
+/// Between two events of one answer. The server sends them in one go.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// What we read of a stream's state. Not the library's: its times are of another crate.
+#[derive(Deserialize)]
+struct StreamInfo {
+    created: DateTime<Utc>,
+    state: StreamState,
+}
+
+#[derive(Deserialize)]
+struct StreamState {
+    last_seq: u64,
+}
+
+pub(super) async fn state(connection: &Connection, shard: u32) -> Result<ShardState, ConsumeError> {
+    let name = stream_name(shard);
+    // The consumer first: what it is told to have settled is in the stream that is looked at afterwards.
+    let consumer: ConsumerInfo =
+        connection.api(format!("CONSUMER.INFO.{name}.{CONSUMER}"), &json!({})).await?;
+    let stream: StreamInfo = connection.api(format!("STREAM.INFO.{name}"), &json!({})).await?;
+    Ok(ShardState {
+        incarnation: Incarnation { stream: name, created_at: stream.created },
+        last_sequence: stream.state.last_seq,
+        settled_through: consumer.ack_floor.stream_sequence,
+        delivered_through: consumer.delivered.stream_sequence,
+    })
+}
+
+pub(super) async fn read(
+    connection: &Connection,
+    shard: u32,
+    from: From,
+    most: usize,
+) -> Result<Vec<Stored>, ConsumeError> {
+    let stream = stream_name(shard);
+    let name = format!("read_{}", connection.client.new_inbox().replace(['.', '_'], ""));
+    let config = reader(&name, from);
+    let request = json!({ "stream_name": stream, "config": config });
+    let _: ConsumerInfo = connection.api(format!("CONSUMER.CREATE.{stream}.{name}"), &request).await?;
+    let events = pull(connection, &stream, &name, most).await;
+    // Where this fails the server does it by itself, a little later.
+    let gone: Result<Value, ApiError> =
+        connection.api(format!("CONSUMER.DELETE.{stream}.{name}"), &json!({})).await;
+    if let Err(error) = gone {
+        tracing::debug!(?error, "a reading's consumer is left to the server");
+    }
+    events
+}
+
+fn reader(name: &str, from: From) -> Value {
+    let nanos = u64::try_from(FORGOTTEN_AFTER.as_nanos()).unwrap_or(u64::MAX);
+    let mut config = json!({
+        "name": name,
+        "ack_policy": "none",
+        "replay_policy": "instant",
+        "max_deliver": -1,
+        "mem_storage": true,
+        "num_replicas": 1,
+        "inactive_threshold": nanos,
+    });
+    match from {
+        From::Sequence(sequence) => {
+            config["deliver_policy"] = json!("by_start_sequence");
+            config["opt_start_seq"] = json!(sequence.max(1));
+        }
+        From::Time(time) => {
+            config["deliver_policy"] = json!("by_start_time");
+            config["opt_start_time"] = json!(time.to_rfc3339_opts(SecondsFormat::Nanos, true));
+        }
+    }
+    config
+}
+
+async fn pull(
+    connection: &Connection,
+    stream: &str,
+    consumer: &str,
+    most: usize,
+) -> Result<Vec<Stored>, ConsumeError> {
+    let client = &connection.client;
+    let inbox = client.new_inbox();
+    let mut replies = client.subscribe(inbox.clone()).await.map_err(|_| ConsumeError::Unavailable)?;
+    let request = json!({ "batch": most.max(1), "no_wait": true }).to_string();
+    let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+    let sent = client.publish_with_reply(subject, inbox, request.into()).await;
+    sent.map_err(|_| ConsumeError::Unavailable)?;
+    gather(connection, &mut replies, most.max(1)).await
+}
+
+/// All or nothing: half an answer could hide an event between those that came.
+async fn gather(
+    connection: &Connection,
+    replies: &mut Subscriber,
+    most: usize,
+) -> Result<Vec<Stored>, ConsumeError> {
+    let connects = connection.connects();
+    let mut events = Vec::new();
+    while events.len() < most {
+        let reply = tokio::time::timeout(SILENCE, replies.next()).await;
+        let Ok(Some(reply)) = reply else { return Err(ConsumeError::Unavailable) };
+        if connection.connects() != connects {
+            return Err(ConsumeError::Unavailable);
+        }
+        match reply.status {
+            None | Some(StatusCode::OK) => {
+                let message = Message { message: reply, context: connection.context.clone() };
+                events.extend(stored(&message));
+            }
+            // Nothing more is there.
+            Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
+            Some(StatusCode::IDLE_HEARTBEAT) => {}
+            Some(status) => {
+                let why = reply.description.as_deref().unwrap_or_default();
+                return Err(ConsumeError::Failed(format!("{status} {why}")));
+            }
+        }
+    }
+    Ok(events)
+}
+
+fn stored(message: &Message) -> Option<Stored> {
+    // Only what comes from a consumer has this; anything else is not for us.
+    let info = message.info().ok()?;
+    let nanos = i64::try_from(info.published.unix_timestamp_nanos()).ok()?;
+    Some(Stored {
+        sequence: info.stream_sequence,
+        stored_at: DateTime::from_timestamp_nanos(nanos),
+        event: delivery::read(&message.payload, dedupe_id(message.headers.as_ref())),
+    })
+}
+
+pub(super) async fn purge(connection: &Connection, shard: u32, through: u64) -> Result<u64, ConsumeError> {
+    let stream = stream_name(shard);
+    // The server keeps what is named and everything after it.
+    let request = json!({ "seq": through.saturating_add(1) });
+    let purged: PurgeResponse = connection.api(format!("STREAM.PURGE.{stream}"), &request).await?;
+    Ok(purged.purged)
+}
