@@ -124,7 +124,8 @@ fn postgres(config: &Config) -> ConnectOptions {
     let mut options = bounds(config, config.max_connections);
     let settings = [
         ("statement_timeout", config.statement_timeout),
-        ("lock_timeout", config.statement_timeout),
+        // Sooner, so that a statement that waits for another is told from one that is slow itself.
+        ("lock_timeout", config.statement_timeout.mul_f64(0.8)),
         ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
     ]
     .map(|(name, value)| (name, value.as_millis().to_string()));

@@ -95,6 +95,10 @@ impl Store {
 
     /// Replays nobody has done yet, oldest first.
     pub async fn open_replays(&self, most: u64) -> Result<Vec<ReplayRequest>, Error> {
+        self.in_time(self.read_replays(most)).await
+    }
+
+    async fn read_replays(&self, most: u64) -> Result<Vec<ReplayRequest>, Error> {
         let connection = &self.inner.connections.reader;
         let rows = request::Entity::find()
             .filter(Expr::cust("done_at is null"))
@@ -140,7 +144,8 @@ impl Store {
         let connection = &self.inner.connections.reader;
         let sql = "select count(*) as messages, min(handled_at) as oldest from event where outcome = 'dead'";
         let statement = Statement::from_string(connection.get_database_backend(), sql);
-        Ok(Held::find_by_statement(statement).one(connection).await?.unwrap_or_default())
+        let found = async { Ok(Held::find_by_statement(statement).one(connection).await?) };
+        Ok(self.in_time(found).await?.unwrap_or_default())
     }
 
     /// Statuses that came before we knew the text they speak of, and whose text is known by now: in their
@@ -158,7 +163,7 @@ impl Store {
         let since = since.unwrap_or(DateTime::UNIX_EPOCH);
         let values = [Value::from(i64::try_from(most).unwrap_or(i64::MAX)), Value::from(since)];
         let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
-        let rows = connection.query_all_raw(statement).await?;
+        let rows = self.in_time(async { Ok(connection.query_all_raw(statement).await?) }).await?;
         rows.iter().map(|row| Ok(row.try_get("", "raw")?)).collect()
     }
 }

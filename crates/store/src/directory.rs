@@ -92,11 +92,15 @@ fn template(line: &str, source: &str) -> Option<Template> {
 impl Store {
     /// The directory's version: it grows with every change of an account or a line.
     pub async fn directory_version(&self) -> Result<i64, Error> {
-        version(&self.inner.connections.reader).await
+        self.in_time(version(&self.inner.connections.reader)).await
     }
 
     /// The directory, as ingest is given it.
     pub async fn directory(&self) -> Result<Directory, Error> {
+        self.in_time(self.read_directory()).await
+    }
+
+    async fn read_directory(&self) -> Result<Directory, Error> {
         let connection = &self.inner.connections.reader;
         // The version first: a change in between makes the next reading newer, never this one too new.
         let version = version(connection).await?;

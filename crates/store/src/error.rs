@@ -8,6 +8,10 @@ pub enum Error {
     /// The database cannot be reached, is too slow, or its disk is full. Retry, later.
     #[error("the database is not available: {}", told(.0))]
     Unavailable(DbErr),
+    /// A statement took longer than it may, and the database ended it. Retry with less in it; alone and again too
+    /// slow while others are not, it is to blame.
+    #[error("a statement took too long: {}", told(.0))]
+    TooSlow(DbErr),
     /// Another transaction was in the way. Retry, at once.
     #[error("another transaction was in the way: {}", told(.0))]
     Conflict(DbErr),
@@ -29,8 +33,11 @@ pub enum Error {
     /// Every case number of eight digits is taken. Final.
     #[error("all case numbers of eight digits are taken")]
     NumbersExhausted,
-    /// The task that ran the transaction panicked or was stopped with the process. Set aside.
-    #[error("the transaction's task ended before it did")]
+    /// The task that ran the transaction panicked; nothing was committed. Set aside.
+    #[error("the transaction's task panicked")]
+    Panicked,
+    /// The task that ran the transaction was stopped with the process. Retry.
+    #[error("the transaction's task was stopped before it ended")]
     Interrupted,
     /// What an administrator asked for cannot be done. Final; the sentence says why.
     #[error("{0}")]
@@ -40,13 +47,13 @@ pub enum Error {
 impl Error {
     /// Whether the same operation may succeed later without anything being changed about it.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Conflict(_))
+        matches!(self, Self::Unavailable(_) | Self::TooSlow(_) | Self::Conflict(_) | Self::Interrupted)
     }
 
     /// Whether what was handed in is to blame, as far as can be told: a batch that failed so may succeed without
     /// one of its commands. After any other error nothing is known against them, so they must be kept.
     pub fn blames_input(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Unreadable { .. } | Self::Interrupted)
+        matches!(self, Self::Refused(_) | Self::Unreadable { .. } | Self::Panicked)
     }
 
     /// The database said no so often to what was in the way that it cannot be another transaction: the row that
@@ -63,6 +70,7 @@ impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         match kind(&error) {
             Kind::Unavailable => Self::Unavailable(error),
+            Kind::TooSlow => Self::TooSlow(error),
             Kind::Conflict => Self::Conflict(error),
             Kind::Refused => Self::Refused(error),
             Kind::Schema => {
@@ -90,6 +98,7 @@ fn told(error: &DbErr) -> String {
 #[derive(Debug, PartialEq)]
 enum Kind {
     Unavailable,
+    TooSlow,
     Conflict,
     Refused,
     Schema,
@@ -124,9 +133,16 @@ fn kind(error: &DbErr) -> Kind {
     }
 }
 
+/// PostgreSQL's code for a statement that ran into `statement_timeout`. One that waits for a lock runs into the
+/// shorter `lock_timeout` first, which is nobody's fault.
+const QUERY_CANCELED: &str = "57014";
+
 /// Only what a value can cause is held against the values. A server that is away, full, read-only after a
 /// failover, or in any other trouble must never turn texts into dead letters.
 fn by_sqlstate(code: &str) -> Kind {
+    if code == QUERY_CANCELED {
+        return Kind::TooSlow;
+    }
     match code.get(..2) {
         // Serialization failure, deadlock.
         Some("40") => Kind::Conflict,
@@ -162,6 +178,8 @@ mod tests {
             ("42P01", Kind::Schema),
             ("42501", Kind::Schema),
             ("57P01", Kind::Unavailable),
+            ("57014", Kind::TooSlow),
+            ("55P03", Kind::Unavailable),
             ("53100", Kind::Unavailable),
             ("25006", Kind::Unavailable),
             ("28P01", Kind::Unavailable),

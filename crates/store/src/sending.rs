@@ -117,7 +117,9 @@ impl Store {
         let connection = &self.inner.connections.reader;
         let statement = Statement::from_string(connection.get_database_backend(), sql);
         let mut depth = OutboxDepth::default();
-        for row in Row::find_by_statement(statement).all(connection).await? {
+        let rows =
+            self.in_time(async { Ok(Row::find_by_statement(statement).all(connection).await?) }).await?;
+        for row in rows {
             let held = Held { messages: row.messages, oldest: Some(row.oldest) };
             match word("outbox", OutboxState::parse, &row.state)? {
                 OutboxState::Pending => depth.pending = held,

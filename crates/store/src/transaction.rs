@@ -46,10 +46,22 @@ impl Store {
             }
         });
         match tokio::time::timeout(self.inner.transaction_timeout, task).await {
-            Ok(ended) => ended.map_err(|_| Error::Interrupted)?,
-            Err(_) => Err(Error::Unavailable(DbErr::Custom("it did not answer in time".to_owned()))),
+            Ok(ended) => {
+                ended.map_err(|ended| if ended.is_panic() { Error::Panicked } else { Error::Interrupted })?
+            }
+            Err(_) => Err(late()),
         }
     }
+
+    /// What a reading outside transactions comes to, which takes no longer than a transaction may: a server that froze
+    /// never says no, and whoever waits for it would wait for ever.
+    pub(crate) async fn in_time<T>(&self, read: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::time::timeout(self.inner.transaction_timeout, read).await.unwrap_or_else(|_| Err(late()))
+    }
+}
+
+fn late() -> Error {
+    Error::Unavailable(DbErr::Custom("it did not answer in time".to_owned()))
 }
 
 impl Inner {
@@ -87,12 +99,40 @@ mod tests {
         Err(Error::Interrupted)
     }
 
-    #[tokio::test]
-    async fn what_is_written_after_the_database_rolled_back_by_itself_is_seen_by_others() {
+    async fn empty() -> (tempfile::TempDir, Config, Store) {
         let folder = tempfile::TempDir::new().unwrap();
         let config = Config::sqlite(&folder.path().join("casewire.db"));
         let store = Store::open(&config).await.unwrap();
         store.migrate().await.unwrap();
+        (folder, config, store)
+    }
+
+    async fn panics(tx: &Tx) -> Result<(), Error> {
+        tx.connection.execute_unprepared("update installation set next_case_number = 1").await?;
+        panic!("a rule that met what it did not expect")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_held_against_what_was_handed_in_and_leaves_nothing_behind() {
+        let (_folder, _, store) = empty().await;
+        let before = store.case_numbers(1).await.unwrap();
+        let panicked = store.in_tx(|tx, _| Box::pin(panics(tx))).await.unwrap_err();
+        assert!(matches!(panicked, Error::Panicked) && panicked.blames_input(), "{panicked}");
+        assert!(store.case_numbers(200).await.unwrap() > before, "it was rolled back and the next one works");
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_never_ends_is_given_up() {
+        let (_folder, config, _) = empty().await;
+        let timeout = std::time::Duration::from_millis(20);
+        let hasty = Store::open(&Config { transaction_timeout: timeout, ..config }).await.unwrap();
+        let late: Result<(), Error> = hasty.in_time(std::future::pending()).await;
+        assert!(late.is_err_and(|late| late.is_retryable() && !late.blames_input()));
+    }
+
+    #[tokio::test]
+    async fn what_is_written_after_the_database_rolled_back_by_itself_is_seen_by_others() {
+        let (_folder, config, store) = empty().await;
         // What SQLite does on a full disk: its transaction is gone, and the client does not know. The next failure
         // is an ordinary one.
         let gone = store.in_tx(|tx, _| Box::pin(rolled_back(tx))).await;
