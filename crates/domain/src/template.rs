@@ -1,4 +1,6 @@
-//! Templates of automatic replies: minijinja, checked when they are set, bounded when they run.
+//! Templates of automatic replies: a small part of Jinja, checked when they are set, bounded when they run.
+
+mod language;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use crate::id::CaseNumber;
 const FUEL: u64 = 10_000;
 /// Longest text sent: Twilio refuses a body over 1,600 characters (error 21617).
 pub const MAX_CHARS: usize = 1_600;
+/// Longest template: several texts to choose from fit. The parser's stack grows with what it reads.
+const MAX_SOURCE: usize = 4 * MAX_CHARS;
 
 /// A template that compiled and rendered once.
 #[derive(Clone)]
@@ -36,6 +40,12 @@ pub enum TemplateError {
     /// It does not compile, or names something unknown.
     #[error("the template cannot be used: {0}")]
     Invalid(String),
+    /// It is Jinja, but more of it than a reply may use.
+    #[error("the template cannot be used: {0}")]
+    Beyond(&'static str),
+    /// It is itself too long.
+    #[error("the template has more than {MAX_SOURCE} characters")]
+    LongSource,
     /// What it made is longer than a text may be.
     #[error("the template made a text of more than {MAX_CHARS} characters")]
     TooLong,
@@ -50,6 +60,10 @@ impl Template {
         if source.trim().is_empty() {
             return Ok(None);
         }
+        if source.chars().count() > MAX_SOURCE {
+            return Err(TemplateError::LongSource);
+        }
+        language::check(source).map_err(refused)?;
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
@@ -98,6 +112,13 @@ fn invalid(error: minijinja::Error) -> TemplateError {
     TemplateError::Invalid(error.to_string())
 }
 
+fn refused(refused: language::Refused) -> TemplateError {
+    match refused {
+        language::Refused::Syntax(error) => invalid(error),
+        language::Refused::Beyond(why) => TemplateError::Beyond(why),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,11 +139,40 @@ mod tests {
 
     #[test]
     fn a_mistake_shows_when_the_template_is_set() {
-        for source in
-            ["{{ case_numbre }}", "{{ case_number", "{% for i in range(100000) %}{{ i }}{% endfor %}"]
-        {
+        for source in ["{{ case_numbre }}", "{{ case_number", "{{ line|trim(", "{% nonsense %}"] {
             assert!(matches!(Template::parse(source), Err(TemplateError::Invalid(_))), "{source}");
         }
+    }
+
+    #[test]
+    fn a_template_may_choose_and_write_in_capitals() {
+        let source = "{% if contact_name is defined and line == 'main' %}{{ contact_name|upper }}{% else %}\
+            {{ 'x' if not line else line|default('you') }}{% endif %}";
+        let template = Template::parse(source).unwrap().unwrap();
+        assert_eq!(template.render(&variables()).unwrap(), "SMS FROM SEATTLE, WA");
+    }
+
+    #[test]
+    fn what_could_take_all_memory_or_for_ever_is_refused_unseen() {
+        let doubled = format!("{{% set x = line %}}{}{{{{ x }}}}", "{% set x = x ~ x %}".repeat(60));
+        let deep = format!("{{{{ {}line }}}}", "not ".repeat(100));
+        for source in [
+            "{{ ''|indent(1000000000000000) }}",
+            "{{ ('x' * 99999999) ~ ('x' * 99999999) }}",
+            "{{ '%999999999d'|format(1) }}",
+            "{{ line|replace('', line)|replace('', line) }}",
+            "{% for i in range(100000) %}{{ i }}{% endfor %}",
+            "{% with x = line ~ line %}{{ x }}{% endwith %}",
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+            &doubled,
+            &deep,
+        ] {
+            assert!(matches!(Template::parse(source), Err(TemplateError::Beyond(_))), "{source}");
+        }
+        assert_eq!(Template::parse(&"x".repeat(MAX_SOURCE + 1)).err(), Some(TemplateError::LongSource));
+        // The parser's own limit on what calls itself comes first here.
+        let brackets = format!("{{{{ {}line{} }}}}", "(".repeat(3000), ")".repeat(3000));
+        assert!(matches!(Template::parse(&brackets), Err(TemplateError::Invalid(_))));
     }
 
     #[test]
