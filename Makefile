@@ -6,7 +6,7 @@ DENY_VERSION := 0.20.2
 MACHETE_VERSION := 0.9.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check tools fmt lint unit deny unused test-nats-current servers deploy-check
+.PHONY: help up test check tools fmt lint unit deny unused test-nats-current servers deploy-check fuzz
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,3 +56,6 @@ unused: ## dependencies that nothing uses (builds cargo-machete when absent)
 
 deploy-check: ## compose file, Dockerfile and NATS configuration, with tools from PyPI
 	@scripts/deploy-check.sh
+
+fuzz: ## search for inputs that break the parsers: TARGET=form SECONDS=60 (without: each target for 10 minutes)
+	@scripts/fuzz.sh "$(TARGET)" "$(or $(SECONDS),600)"
