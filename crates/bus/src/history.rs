@@ -16,20 +16,21 @@ pub trait History: Send + Sync {
 
     /// The first events from there on, in their order, at most `most`; none when there are none. What was erased is
     /// passed over. It takes nothing from any consumer.
-    async fn read(&self, shard: u32, from: From, most: usize) -> Result<Vec<Stored>, ConsumeError>;
+    async fn read(&self, shard: u32, from: Start, most: usize) -> Result<Vec<Stored>, ConsumeError>;
 
     /// Erases every event up to and with this one; how many there were. It is final: only what is known to be handled
-    /// may go. A consumer to whom one of them is owed goes on with the next.
+    /// may go. Never beyond [`ShardState::settled_through`]: what a consumer was owed takes one of its places for good
+    /// (nats-server 2.9.10).
     async fn purge(&self, shard: u32, through: u64) -> Result<u64, ConsumeError>;
 }
 
 /// Where a reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum Start {
     /// At this place, or the first one after it.
-    Sequence(u64),
+    At(u64),
     /// At the first event stored then or later.
-    Time(DateTime<Utc>),
+    Since(DateTime<Utc>),
 }
 
 /// Which stream this is: one that was wiped and made again has the same name, begins at 1 again, and was created later.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::connection::{ApiError, Connection};
 use super::consumer::dedupe_id;
 use super::{CONSUMER, stream_name};
-use crate::history::{From, Incarnation, ShardState, Stored};
+use crate::history::{Incarnation, ShardState, Start, Stored};
 use crate::{ConsumeError, delivery};
 
 /// After so long without a pull the server drops a reading's consumer by itself: this process died in between.
@@ -56,7 +56,7 @@ pub(super) async fn state(connection: &Connection, shard: u32) -> Result<ShardSt
 pub(super) async fn read(
     connection: &Connection,
     shard: u32,
-    from: From,
+    from: Start,
     most: usize,
 ) -> Result<Vec<Stored>, ConsumeError> {
     let stream = stream_name(shard);
@@ -74,7 +74,7 @@ pub(super) async fn read(
     events
 }
 
-fn reader(name: &str, from: From) -> Value {
+fn reader(name: &str, from: Start) -> Value {
     let nanos = u64::try_from(FORGOTTEN_AFTER.as_nanos()).unwrap_or(u64::MAX);
     let mut config = json!({
         "name": name,
@@ -86,11 +86,11 @@ fn reader(name: &str, from: From) -> Value {
         "inactive_threshold": nanos,
     });
     match from {
-        From::Sequence(sequence) => {
+        Start::At(sequence) => {
             config["deliver_policy"] = json!("by_start_sequence");
             config["opt_start_seq"] = json!(sequence.max(1));
         }
-        From::Time(time) => {
+        Start::Since(time) => {
             config["deliver_policy"] = json!("by_start_time");
             config["opt_start_time"] = json!(time.to_rfc3339_opts(SecondsFormat::Nanos, true));
         }
@@ -157,6 +157,10 @@ fn stored(message: &Message) -> Option<Stored> {
 }
 
 pub(super) async fn purge(connection: &Connection, shard: u32, through: u64) -> Result<u64, ConsumeError> {
+    if through == 0 {
+        // "Keep from 1 on" would be read as "keep nothing".
+        return Ok(0);
+    }
     let stream = stream_name(shard);
     // The server keeps what is named and everything after it.
     let request = json!({ "seq": through.saturating_add(1) });

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 pub use config::{Credentials, JetStreamConfig};
 pub use connection::ConnectError;
 
-use crate::history::{self as past, ShardState, Stored};
+use crate::history::{ShardState, Start, Stored};
 use crate::{
     Backlog, BoardError, ConsumeError, Consumer, DirectoryBoard, History, PrepareError, PublishError,
     Published, Stream,
@@ -189,7 +189,7 @@ impl History for JetStream {
         history::state(&self.consuming, shard).await
     }
 
-    async fn read(&self, shard: u32, from: past::From, most: usize) -> Result<Vec<Stored>, ConsumeError> {
+    async fn read(&self, shard: u32, from: Start, most: usize) -> Result<Vec<Stored>, ConsumeError> {
         history::read(&self.consuming, shard, from, most).await
     }
 

@@ -100,6 +100,27 @@ async fn fewer_shards_take_over_the_events_of_those_that_are_no_more() -> Result
 }
 
 #[tokio::test]
+async fn all_shards_together_hold_no_more_than_the_file_may() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let bounds = EmbeddedConfig { shards: 2, max_total_bytes: 3_000, ..config() };
+    let stream = EmbeddedStream::open(&folder.path().join("stream.db"), bounds).await?;
+    let mut refused = Vec::new();
+    for number in 0..20 {
+        let shard = number % 2;
+        if let Err(error) = stream.publish(&event(&format!("i:AC1:SM{number}")), shard).await {
+            refused.push(error);
+        }
+    }
+    ensure!((1..19).contains(&refused.len()), "{} were refused", refused.len());
+    ensure!(refused.iter().all(|error| *error == PublishError::Full), "{refused:?}");
+    for delivery in fetch(&mut *stream.consume(0).await?, 1).await? {
+        delivery.ack().await?;
+    }
+    stream.publish(&event("i:AC1:SMother"), 1).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_sequence_is_never_used_again() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("stream.db");

@@ -5,6 +5,7 @@
 
 mod directory;
 mod embedded;
+mod history;
 mod jetstream;
 mod rig;
 mod stories;
