@@ -41,7 +41,11 @@ impl NatsServer {
     /// Starts a server whose configuration file has `extra` lines, for example
     /// `authorization { user: a, password: b }`.
     pub async fn start_with(extra: &str) -> Result<Self> {
-        let program = program::nats_server()?;
+        Self::start_program(program::nats_server()?, extra).await
+    }
+
+    /// The same with another program than the one found.
+    pub async fn start_program(program: PathBuf, extra: &str) -> Result<Self> {
         let mut tries = 0;
         loop {
             tries += 1;

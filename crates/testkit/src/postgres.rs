@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -65,7 +65,12 @@ impl Postgres {
 
     /// A server for one test alone, with options.
     pub async fn start_with(options: Options) -> Result<Self> {
-        let mut server = Self::initialise(options)?;
+        Self::start_in(&place(), options).await
+    }
+
+    /// The same with its data in a folder below `place`: on another disk.
+    pub async fn start_in(place: &Path, options: Options) -> Result<Self> {
+        let mut server = Self::initialise(place, options)?;
         for _ in 1..PORT_TRIES {
             match server.restart().await {
                 Err(_) if server.port_was_taken() => server.port = port::free()?,
@@ -75,8 +80,8 @@ impl Postgres {
         server.restart().await.map(|()| server)
     }
 
-    fn initialise(options: Options) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("casewire-postgres-").tempdir_in(place())?;
+    fn initialise(place: &Path, options: Options) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("casewire-postgres-").tempdir_in(place)?;
         let owner = owner_for(folder.path())?;
         if let Some(owner) = owner {
             chown(folder.path(), Some(owner.uid), Some(owner.gid))?;
@@ -107,6 +112,26 @@ impl Postgres {
     /// The URL of a database of this server.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://casewire@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The port it listens on, before and after a restart.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Freezes the server with all its backends: connections stay open and nothing answers.
+    pub fn pause(&self) -> Result<()> {
+        self.signal_all(Signal::STOP)
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub fn resume(&self) -> Result<()> {
+        self.signal_all(Signal::CONT)
+    }
+
+    /// Its data folder.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data()
     }
 
     /// Runs statements as superuser and returns what `psql` prints: unaligned rows, `|` between columns.
@@ -209,6 +234,18 @@ impl Postgres {
         self.folder.path().join("data")
     }
 
+    /// Signals the server, then its children, each of which is in a group of its own.
+    fn signal_all(&self, signal: Signal) -> Result<()> {
+        let mut running = self.running();
+        let server = running.as_mut().context("postgres does not run")?;
+        server.signal(signal)?;
+        for child in children(server.id()) {
+            // One that ended meanwhile needs no signal.
+            let _ = kill_process(child, signal);
+        }
+        Ok(())
+    }
+
     fn running(&self) -> MutexGuard<'_, Option<Guarded>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,6 +253,18 @@ impl Postgres {
     fn port_was_taken(&self) -> bool {
         self.log().contains("could not create any TCP/IP sockets")
     }
+}
+
+/// The processes whose parent is this one (Linux: `/proc/<pid>/task/<tid>/children` needs a kernel option, so each
+/// process is asked for its parent).
+fn children(parent: u32) -> Vec<Pid> {
+    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let ours = numbers.filter(|number| {
+        let status = fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
+        status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|of| of.trim() == parent.to_string()))
+    });
+    ours.filter_map(Pid::from_raw).collect()
 }
 
 /// Runs a program to its end; returns what it printed, or fails with what it complained of.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use casewire_testkit::process::Start;
 use casewire_testkit::{Casewire, port};
 
 use super::casewire;
@@ -43,10 +44,12 @@ impl Role {
 
     /// Starts it and returns at once.
     pub(crate) fn spawn(&self) {
-        let start = self
-            .environment
-            .iter()
-            .fold(casewire(&[self.name]), |start, (name, value)| start.env(name, value));
+        self.spawn_from(casewire(&[self.name]));
+    }
+
+    /// The same from another program, or in other surroundings.
+    pub(crate) fn spawn_from(&self, start: Start) {
+        let start = self.environment.iter().fold(start, |start, (name, value)| start.env(name, value));
         *self.running.lock().unwrap() = Some(Arc::new(start.spawn().unwrap()));
     }
 
@@ -99,7 +102,8 @@ impl Role {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn process(&self) -> Arc<Casewire> {
+    /// The process of its last start.
+    pub(crate) fn process(&self) -> Arc<Casewire> {
         self.running.lock().unwrap().clone().unwrap()
     }
 }
