@@ -1,0 +1,230 @@
+//! The rows of the fault matrix.
+
+mod crash;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::board::Board;
+use crate::books::Books;
+use crate::found::Found;
+use crate::invariants::{Broken, Expected};
+use crate::load::{Flow, Load};
+use crate::stage::{Plan, Stage};
+use crate::vitals::Vitals;
+
+/// How much of a row is played, and from which seed.
+#[derive(Clone)]
+pub(crate) struct Knobs {
+    pub(crate) seed: u64,
+    /// All of it, or the part that `cargo test` has time for.
+    pub(crate) full: bool,
+    /// Texts a second.
+    pub(crate) rate: Option<f64>,
+    pub(crate) texts: Option<u64>,
+    pub(crate) kills: Option<u64>,
+    /// Where it tells how it goes.
+    pub(crate) board: Board,
+}
+
+impl Knobs {
+    /// A number for the whole programme, unless it is the short one.
+    pub(crate) fn of<T>(&self, full: T, short: T) -> T {
+        if self.full { full } else { short }
+    }
+
+    /// Texts a second of an open loop: what this build can do beside everything else on two cores.
+    pub(crate) fn rate(&self) -> f64 {
+        self.rate.unwrap_or(if cfg!(debug_assertions) { 60.0 } else { 300.0 })
+    }
+}
+
+/// What came of a row.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) figures: Map<String, Value>,
+    pub(crate) broken: Vec<Broken>,
+    /// Why it could not be played here.
+    pub(crate) not_run: Option<String>,
+}
+
+impl Outcome {
+    pub(crate) fn not_run(why: &str) -> Self {
+        Self { not_run: Some(why.to_owned()), ..Self::default() }
+    }
+
+    pub(crate) fn figure(&mut self, name: &str, value: impl Into<Value>) {
+        self.figures.insert(name.to_owned(), value.into());
+    }
+
+    /// Insists on something beside the invariants.
+    pub(crate) fn insist(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.broken.push(Broken { invariant: "expected", how: what() });
+        }
+    }
+}
+
+type Playing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// One row of the matrix.
+pub(crate) struct Row {
+    pub(crate) number: u32,
+    pub(crate) fault: &'static str,
+    pub(crate) expect: &'static str,
+    /// Whether `cargo test` plays it too, shortened.
+    pub(crate) quick: bool,
+    pub(crate) play: fn(Knobs) -> Playing,
+}
+
+/// Every row that there is.
+pub(crate) fn all() -> Vec<Row> {
+    macro_rules! row {
+        ($number:literal, $quick:literal, $play:path, $fault:literal, $expect:literal) => {
+            Row {
+                number: $number,
+                fault: $fault,
+                expect: $expect,
+                quick: $quick,
+                play: |knobs| Box::pin($play(knobs)),
+            }
+        };
+    }
+    vec![
+        row!(1, true, crash::ingest, "kill -9 ingest", "callers retry; 0 lost; back in 1 s"),
+        row!(
+            2,
+            true,
+            crash::worker,
+            "kill -9 worker, SIGTERM",
+            "redelivered; no effect twice; drained in 10 s"
+        ),
+        row!(3, true, crash::nats, "kill -9 nats-server", "same-id retry; 0 acknowledged lost"),
+        row!(
+            4,
+            true,
+            crash::postgres,
+            "kill -9 postgres",
+            "waits; 0 dead letters; drains at 5 times the arrival rate"
+        ),
+    ]
+}
+
+/// A row that is under way: a stage, a load, and the clock of its fault.
+pub(crate) struct Scene {
+    pub(crate) stage: Arc<Stage>,
+    pub(crate) knobs: Knobs,
+    load: Option<Load>,
+    baseline: Vec<Option<Vitals>>,
+    began: Instant,
+    fault: Option<(Instant, Instant)>,
+    pub(crate) outcome: Outcome,
+}
+
+/// Texts that bring everything to working temperature before the baseline is taken.
+const WARM_UP: u64 = 100;
+
+impl Scene {
+    /// Starts a stage, warms it up, and lets the load flow.
+    pub(crate) async fn open(plan: Plan, knobs: Knobs, flow: Flow) -> Self {
+        let mut scene = Self::quiet(plan, knobs).await;
+        scene.flow(flow);
+        scene
+    }
+
+    /// The same without a load.
+    pub(crate) async fn quiet(plan: Plan, knobs: Knobs) -> Self {
+        let stage = Arc::new(plan.start().await);
+        knobs.board.watch(&stage);
+        let warm = Flow { first: 4_000_000, ..Flow::closed(8, WARM_UP, 50, 0) };
+        Load::start(&stage.hook, warm, stage.books.clone()).end().await;
+        let _ = stage.settle(Duration::from_secs(60)).await;
+        let baseline = stage.vitals();
+        Self {
+            stage,
+            knobs,
+            load: None,
+            baseline,
+            began: Instant::now(),
+            fault: None,
+            outcome: Outcome::default(),
+        }
+    }
+
+    pub(crate) fn flow(&mut self, flow: Flow) {
+        self.began = Instant::now();
+        self.load = Some(Load::start(&self.stage.hook, flow, self.stage.books.clone()));
+    }
+
+    /// Whether the load has sent all it should.
+    pub(crate) fn is_done(&self) -> bool {
+        self.load.as_ref().is_none_or(Load::is_done)
+    }
+
+    pub(crate) fn books(&self) -> &Books {
+        &self.stage.books
+    }
+
+    /// The fault begins, or goes on; latencies are of what is sent from the first call to the last.
+    pub(crate) fn faulty(&mut self) {
+        let now = Instant::now();
+        let since = self.fault.map_or(now, |(since, _)| since);
+        self.fault = Some((since, now));
+    }
+
+    /// Ends the load, lets everything settle, and holds all ledgers against each other.
+    pub(crate) async fn close(mut self, expected: Expected) -> Outcome {
+        let window = self.fault.unwrap_or((self.began, Instant::now()));
+        if let Some(load) = self.load.take() {
+            load.stop().await;
+        }
+        let flowed = self.began.elapsed();
+        let within = Duration::from_secs(self.knobs.of(600, 120));
+        match self.stage.settle(within).await {
+            Ok(took) => self.outcome.figure("settled_s", round(took.as_secs_f64())),
+            Err(left) => self.outcome.insist(false, || format!("after {within:?} {left}")),
+        }
+        let found = self.stage.found().await;
+        self.tell(&found, window, flowed);
+        self.outcome.broken.extend(found.broken(&expected));
+        let strange = self.books().latency(self.began, Instant::now()).strange;
+        self.outcome.insist(strange == 0, || format!("{strange} answers were neither 200 nor 403 nor 503"));
+        let grown = self.stage.at_rest(&self.baseline).await;
+        self.outcome.broken.extend(grown);
+        self.outcome
+    }
+
+    fn tell(&mut self, found: &Found, (from, to): (Instant, Instant), flowed: Duration) {
+        let (texts, requests, late) = self.books().sizes();
+        let latency = self.books().latency(from, to);
+        let (taken, refused) = (self.books().taken(), self.books().answered(503));
+        let milliseconds = |time: Duration| round(time.as_secs_f64() * 1000.0);
+        let figures = [
+            ("texts", json!(texts)),
+            ("acked", json!(taken)),
+            ("requests", json!(requests)),
+            ("answered_503", json!(refused)),
+            ("late", json!(late)),
+            ("seconds", json!(round(flowed.as_secs_f64()))),
+            ("lost", json!(found.lost())),
+            ("doubled", json!(found.doubled())),
+            ("dead_letters", json!(found.dead)),
+            ("cases", json!(found.cases.len())),
+            ("sent", json!(found.sends.len())),
+            ("held", json!(found.held())),
+            ("p50_ms", json!(milliseconds(latency.p50))),
+            ("p99_ms", json!(milliseconds(latency.p99))),
+            ("max_ms", json!(milliseconds(latency.longest))),
+        ];
+        self.outcome.figures.extend(figures.map(|(name, value)| (name.to_owned(), value)));
+    }
+}
+
+/// To a tenth.
+pub(crate) fn round(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}

@@ -1,0 +1,128 @@
+//! Rows 1 to 4: kill -9 of everything, again and again, under load.
+
+use std::time::{Duration, Instant};
+
+use super::{Knobs, Outcome, Scene, round};
+use crate::invariants::Expected;
+use crate::kit::{Dice, Role};
+use crate::load::Flow;
+use crate::stage::Plan;
+
+/// Senders of the load.
+const SENDERS: u64 = 2_000;
+/// An ingest must take texts again this soon: a debug build on a busy machine, five times later.
+const BACK: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
+
+/// The pause before the next kill, around this long.
+async fn pause(dice: &mut Dice, around: Duration) {
+    let permille = u32::try_from(dice.below(1_000)).unwrap();
+    tokio::time::sleep(around / 2 + around * permille / 1_000).await;
+}
+
+/// Starts a killed role again; how long until it is ready.
+async fn again(role: &Role) -> Duration {
+    let start = Instant::now();
+    role.kill();
+    role.start().await;
+    start.elapsed()
+}
+
+pub(crate) async fn ingest(knobs: Knobs) -> Outcome {
+    let (kills, mut dice) = (knobs.kills.unwrap_or(knobs.of(100, 6)), Dice::new(knobs.seed));
+    let flow = Flow::open(knobs.rate(), SENDERS, knobs.seed);
+    let mut scene = Scene::open(Plan::of(2, 2), knobs, flow).await;
+    let mut slowest = Duration::ZERO;
+    for kill in 0..kills {
+        scene.faulty();
+        let role = &scene.stage.ingests[kill as usize % 2];
+        slowest = slowest.max(again(role).await);
+        pause(&mut dice, Duration::from_secs(1)).await;
+    }
+    scene.faulty();
+    scene.outcome.figure("kills", kills);
+    scene.outcome.figure("back_ms", round(slowest.as_secs_f64() * 1000.0));
+    scene.outcome.insist(slowest <= BACK, || format!("an ingest was ready {slowest:?} after its kill"));
+    scene.close(Expected::default()).await
+}
+
+pub(crate) async fn worker(knobs: Knobs) -> Outcome {
+    let (kills, mut dice) = (knobs.kills.unwrap_or(knobs.of(100, 6)), Dice::new(knobs.seed));
+    // Every fifth is a polite end.
+    let flow = Flow::open(knobs.rate(), SENDERS, knobs.seed);
+    let mut scene = Scene::open(Plan::of(1, 2), knobs, flow).await;
+    let (mut ended, mut killed) = (Duration::ZERO, 0);
+    for turn in 0..kills + kills.div_ceil(5) {
+        scene.faulty();
+        let role = &scene.stage.workers[turn as usize % 2];
+        if turn % 6 == 2 {
+            ended = ended.max(role.end().await);
+            role.start().await;
+        } else {
+            again(role).await;
+            killed += 1;
+        }
+        pause(&mut dice, Duration::from_millis(1_200)).await;
+    }
+    scene.faulty();
+    scene.outcome.figure("kills", killed);
+    scene.outcome.figure("ended_ms", round(ended.as_secs_f64() * 1000.0));
+    let soon = Duration::from_secs(10);
+    scene.outcome.insist(ended <= soon, || format!("a worker took {ended:?} to end"));
+    scene.close(Expected::default()).await
+}
+
+pub(crate) async fn nats(knobs: Knobs) -> Outcome {
+    let (kills, mut dice) = (knobs.kills.unwrap_or(knobs.of(100, 8)), Dice::new(knobs.seed));
+    let texts = knobs.texts.unwrap_or(knobs.of(1_000_000, 1_500));
+    // As many texts as two cores take, from few people: what counts is the stream.
+    let flow = match knobs.rate {
+        Some(rate) => Flow { texts: Some(texts), ..Flow::open(rate, SENDERS, knobs.seed) },
+        None => Flow::closed(knobs.of(192, 32), texts, SENDERS, knobs.seed),
+    };
+    let plan = Plan::of(1, 1).set("STREAM__MAX_BYTES", "1GiB");
+    let around = Duration::from_millis(knobs.of(4_000, 600));
+    let mut scene = Scene::open(plan, knobs, flow).await;
+    let mut killed = 0;
+    while killed < kills || !scene.is_done() {
+        scene.faulty();
+        pause(&mut dice, around).await;
+        if killed < kills || !scene.is_done() {
+            scene.stage.nats.kill().unwrap();
+            scene.stage.nats.restart().await.unwrap();
+            killed += 1;
+        }
+        scene.faulty();
+    }
+    scene.outcome.figure("kills", killed);
+    let taken = scene.books().taken();
+    scene.outcome.insist(taken >= texts, || format!("only {taken} of {texts} texts were taken"));
+    scene.close(Expected::default()).await
+}
+
+pub(crate) async fn postgres(knobs: Knobs) -> Outcome {
+    let (kills, mut dice) = (knobs.kills.unwrap_or(knobs.of(100, 4)), Dice::new(knobs.seed));
+    let rate = knobs.rate() / 2.0;
+    let flow = Flow::open(rate, SENDERS, knobs.seed);
+    let mut scene = Scene::open(Plan::of(1, 2), knobs, flow).await;
+    for _ in 0..kills {
+        scene.faulty();
+        scene.stage.postgres.kill().unwrap();
+        pause(&mut dice, Duration::from_millis(500)).await;
+        scene.stage.postgres.restart().await.unwrap();
+        pause(&mut dice, Duration::from_millis(800)).await;
+    }
+    // A longer outage at last, after which the drain is timed while texts go on coming.
+    scene.stage.postgres.kill().unwrap();
+    tokio::time::sleep(Duration::from_secs(scene.knobs.of(30, 10))).await;
+    scene.faulty();
+    scene.stage.postgres.restart().await.unwrap();
+    let waiting = scene.stage.backlog().await.unwrap_or_default();
+    let took = scene.stage.drained(Duration::from_secs(300)).await.as_secs_f64();
+    let factor = (waiting as f64 / took + rate) / rate;
+    scene.outcome.figure("kills", kills + 1);
+    scene.outcome.figure("backlog", waiting);
+    scene.outcome.figure("drained_s", round(took));
+    scene.outcome.figure("drain_factor", round(factor));
+    scene.outcome.insist(factor >= 5.0, || format!("it drained at {factor:.1} times the arrival rate"));
+    scene.close(Expected::default()).await
+}

@@ -1,0 +1,291 @@
+//! Where a row plays: the real roles as processes of their own, on a nats-server, a PostgreSQL and a simulated Twilio,
+//! with a fault proxy in every link when the row wants them.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use casewire_bus::{DirectoryBoard, JetStream, JetStreamConfig, Stream};
+use casewire_domain::Address;
+use casewire_domain::directory::Directory;
+use casewire_runtime::shutdown::Shutdown;
+use casewire_simulator::{Account, Config, Fault, Lifecycle, Line, Rule, Simulator};
+use casewire_testkit::{NatsServer, Postgres, port};
+use tempfile::TempDir;
+
+use crate::books::Books;
+use crate::kit::{ACCOUNT, Balancer, Environment, Hook, Role, TOKEN, casewire};
+use crate::proxy::Proxy;
+
+/// The line's number, which [`Hook`] texts.
+pub(crate) const NUMBER: &str = "+15550001111";
+/// 32 bytes in base64.
+const MASTER_KEY: &str = "Y2FzZXdpcmUtdGVzdC1tYXN0ZXIta2V5LTMyLWJ5dGU=";
+/// How long a command of the program may take.
+const COMMAND: Duration = Duration::from_secs(120);
+/// How long one request to the provider may take in most rows.
+pub(crate) const REQUEST: Duration = Duration::from_secs(2);
+
+/// What to start.
+pub(crate) struct Plan {
+    ingests: usize,
+    workers: usize,
+    proxied: bool,
+    nats_extra: String,
+    nats_url: Option<String>,
+    simulator: Config,
+    settings: Vec<(String, String)>,
+}
+
+impl Plan {
+    pub(crate) fn of(ingests: usize, workers: usize) -> Self {
+        let simulator = Config { seed: Some(1), lifecycle: Lifecycle::at_once(), ..Config::default() };
+        let plan = Self {
+            ingests,
+            workers,
+            proxied: false,
+            nats_extra: String::new(),
+            nats_url: None,
+            simulator,
+            settings: Vec::new(),
+        };
+        // What a killed worker held comes back, and what it was sending is given up, within a row.
+        plan.set("STREAM__ACK_WAIT", "5s")
+            .set("SENDER__REQUEST_TIMEOUT", &format!("{}s", REQUEST.as_secs()))
+            .set("SENDER__LEASE", "6s")
+            .set("WORKER__RETRY_MOST", "2s")
+            .set("STREAM__MAX_BYTES", "256MiB")
+    }
+
+    /// A fault proxy in every link.
+    pub(crate) fn with_proxies(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// A setting of every role: `STREAM__ACK_WAIT`.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lines of the nats-server's configuration.
+    pub(crate) fn nats(mut self, extra: &str) -> Self {
+        extra.clone_into(&mut self.nats_extra);
+        self
+    }
+
+    /// A stream that somebody else runs.
+    pub(crate) fn nats_at(mut self, url: &str) -> Self {
+        self.nats_url = Some(url.to_owned());
+        self
+    }
+
+    pub(crate) fn simulator(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.simulator);
+        self
+    }
+
+    /// Starts everything and waits until it is ready.
+    pub(crate) async fn start(self) -> Stage {
+        casewire_testkit::http::install_tls();
+        let nats = NatsServer::start_with(&self.nats_extra).await.unwrap();
+        let postgres = Postgres::start().await.unwrap();
+        let url = postgres.database().await.unwrap();
+        let (_, database) = url.rsplit_once('/').unwrap();
+        let end = Shutdown::new();
+        let (simulator, api_port) = simulate(self.simulator, &end);
+        let links = Links::start(nats.port(), postgres.port(), api_port).await;
+        let nats_url = self.nats_url.unwrap_or_else(|| nats.url());
+        let mut common: Environment = vec![("CASEWIRE_KEYS__MASTER_KEY".into(), MASTER_KEY.into())];
+        common.extend(self.settings.iter().map(|(name, value)| (format!("CASEWIRE_{name}"), value.clone())));
+        let to = |nats: &str, postgres: u16, api: u16| {
+            let mut all = common.clone();
+            all.push(("CASEWIRE_STREAM__NATS_URL".into(), nats.to_owned()));
+            let database = format!("postgres://casewire@127.0.0.1:{postgres}/{database}");
+            all.push(("CASEWIRE_DATABASE__URL".into(), database));
+            all.push(("CASEWIRE_TWILIO__API_BASE_URL".into(), format!("http://127.0.0.1:{api}")));
+            all
+        };
+        let direct = to(&nats_url, postgres.port(), api_port);
+        let local = |port: u16| format!("nats://127.0.0.1:{port}");
+        let (of_ingest, of_worker) = if self.proxied {
+            let worker = to(&local(links.worker_nats.port()), links.worker_pg.port(), links.twilio.port());
+            (to(&local(links.ingest_nats.port()), postgres.port(), api_port), worker)
+        } else {
+            (direct.clone(), direct.clone())
+        };
+        let mut ingests: Vec<_> = (0..self.ingests).map(|_| Role::new("ingest", &of_ingest)).collect();
+        let balancer = Balancer::start(ingests.iter().map(|ingest| ingest.port).collect()).await;
+        let public = ("CASEWIRE_SERVER__PUBLIC_URL".to_owned(), balancer.url());
+        let mut workers: Vec<_> = (0..self.workers).map(|_| Role::new("worker", &of_worker)).collect();
+        ingests.iter_mut().chain(&mut workers).for_each(|role| role.set(public.clone()));
+        let shards = self.settings.iter().find(|(name, _)| name == "STREAM__SHARDS");
+        let shards = shards.map_or(4, |(_, shards)| shards.parse().unwrap());
+        let look = JetStreamConfig { url: nats_url, shards, ..JetStreamConfig::default() };
+        let webhook = format!("{}/inbound/main#ct=2000&rt=5000&tt=15000&rc=5&rp=all", balancer.url());
+        let number = Address::from_stored(NUMBER);
+        simulator.set_line(Line::new(number, ACCOUNT.parse().unwrap(), &webhook));
+        let stage = Stage {
+            stream: JetStream::connect(look).await.unwrap(),
+            hook: Hook::new(&balancer.url(), "main", ACCOUNT, TOKEN),
+            books: Arc::new(Books::new()),
+            environment: [direct, vec![public]].concat(),
+            folder: TempDir::new().unwrap(),
+            database: database.to_owned(),
+            ingests,
+            workers,
+            simulator,
+            links,
+            nats,
+            postgres,
+            balancer,
+            end,
+        };
+        stage.begin().await;
+        stage
+    }
+}
+
+/// The links between processes.
+pub(crate) struct Links {
+    pub(crate) ingest_nats: Proxy,
+    pub(crate) worker_nats: Proxy,
+    pub(crate) worker_pg: Proxy,
+    pub(crate) twilio: Proxy,
+}
+
+impl Links {
+    async fn start(nats: u16, postgres: u16, api: u16) -> Self {
+        Self {
+            ingest_nats: Proxy::start(nats).await,
+            worker_nats: Proxy::start(nats).await,
+            worker_pg: Proxy::start(postgres).await,
+            twilio: Proxy::start(api).await,
+        }
+    }
+}
+
+pub(crate) struct Stage {
+    // First, so that nobody complains of servers that are gone.
+    pub(crate) ingests: Vec<Role>,
+    pub(crate) workers: Vec<Role>,
+    pub(crate) simulator: Simulator,
+    /// A look at the stream from outside.
+    pub(crate) stream: JetStream,
+    pub(crate) nats: NatsServer,
+    pub(crate) postgres: Postgres,
+    pub(crate) links: Links,
+    /// The line `main`, by its public address.
+    pub(crate) hook: Hook,
+    pub(crate) books: Arc<Books>,
+    pub(crate) environment: Environment,
+    pub(crate) folder: TempDir,
+    database: String,
+    balancer: Balancer,
+    end: Shutdown,
+}
+
+/// A simulated Twilio that knows the account alone, and the port of its API.
+fn simulate(config: Config, end: &Shutdown) -> (Simulator, u16) {
+    let simulator = Simulator::new(config).unwrap();
+    simulator.set_account(ACCOUNT.parse().unwrap(), Account::with_token(TOKEN));
+    // Not one of those that outgoing connections get: it is known before the server behind a proxy runs.
+    let listener = TcpListener::bind(("127.0.0.1", port::free().unwrap())).unwrap();
+    let api = listener.local_addr().unwrap().port();
+    let (serving, stop) = (simulator.clone(), end.token());
+    tokio::spawn(async move { serving.serve(listener, stop).await.unwrap() });
+    (simulator, api)
+}
+
+impl Stage {
+    async fn begin(&self) {
+        self.command(&["migrate"]).await;
+        let token = self.secret("token", TOKEN);
+        let add = ["line", "add", "--id", "main", "--number", NUMBER, "--account-sid", ACCOUNT];
+        let token = ["--auth-token-file", token.to_str().unwrap(), "--rate", "1000"];
+        self.command(&[&add[..], &token].concat()).await;
+        // First those that publish the line: an ingest that knows only the directory from before it refuses its texts.
+        self.workers.iter().for_each(Role::spawn);
+        let version = self.count("select directory_version from installation").await;
+        let mut board = self.stream.watch();
+        let current = |shown: &Option<Arc<Directory>>| {
+            shown.as_ref().is_some_and(|directory| directory.version.cast_unsigned() == version)
+        };
+        tokio::time::timeout(COMMAND, board.wait_for(current)).await.unwrap().unwrap();
+        self.ingests.iter().for_each(Role::spawn);
+        for role in self.roles() {
+            role.ready().await;
+        }
+        self.simulator.set_faults(Self::shuffled()).unwrap();
+    }
+
+    /// A fifth of the delivery callbacks out of order, one in twenty twice.
+    pub(crate) fn shuffled() -> Vec<Rule> {
+        vec![
+            Rule::sometimes(0.2, Fault::DelayCallbacks { min_ms: 10, max_ms: 400 }),
+            Rule::sometimes(0.1, Fault::ReorderCallbacks),
+            Rule::sometimes(0.05, Fault::DuplicateCallbacks { copies: 1 }),
+        ]
+    }
+
+    pub(crate) fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.ingests.iter().chain(&self.workers)
+    }
+
+    /// Where the world reaches ingest.
+    pub(crate) fn public_url(&self) -> String {
+        self.balancer.url()
+    }
+
+    /// Runs a command beside the roles, with their configuration; what it printed.
+    pub(crate) async fn command(&self, args: &[&str]) -> String {
+        let start =
+            self.environment.iter().fold(casewire(args), |start, (name, value)| start.env(name, value));
+        start.run_well(COMMAND).await.unwrap()
+    }
+
+    /// A private file for a command to read.
+    pub(crate) fn secret(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Rows of the database, split into columns; fails while the database is away.
+    pub(crate) async fn try_rows(&self, query: &str) -> Option<Vec<Vec<String>>> {
+        let rows = self.postgres.sql(&self.database, query).await.ok()?;
+        Some(rows.lines().map(|row| row.split('|').map(str::to_owned).collect()).collect())
+    }
+
+    pub(crate) async fn rows(&self, query: &str) -> Vec<Vec<String>> {
+        self.try_rows(query).await.unwrap()
+    }
+
+    /// A number from the database.
+    pub(crate) async fn count(&self, query: &str) -> u64 {
+        self.rows(query).await.concat().concat().parse().unwrap()
+    }
+
+    /// Events that are not acknowledged; nothing while the stream is away.
+    pub(crate) async fn backlog(&self) -> Option<u64> {
+        let shards = self.stream.backlog().await.ok()?;
+        Some(shards.iter().map(|shard| shard.pending + shard.ack_pending).sum())
+    }
+
+    /// Waits until the stream has no work left; how long that took.
+    pub(crate) async fn drained(&self, within: Duration) -> Duration {
+        let start = Instant::now();
+        let idle = async || self.backlog().await == Some(0);
+        casewire_testkit::eventually("the stream has no work left", within, idle).await.unwrap();
+        start.elapsed()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.end.request();
+    }
+}
