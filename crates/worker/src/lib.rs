@@ -15,6 +15,7 @@ mod provider;
 mod reading;
 mod recorder;
 mod sender;
+mod suspicion;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! One shard's events, in batches: fetched, decided, and acknowledged after the commit. An event whose
 //! acknowledgement is lost comes again and is recognised.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
 use casewire_runtime::ops::Beat;
 use casewire_runtime::{config, telemetry::trace};
+use casewire_store::Error;
 use chrono::Utc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,6 +19,7 @@ use tracing::Span;
 
 use crate::backoff::Backoff;
 use crate::metrics::{Metrics, disposition};
+use crate::suspicion::{self, Round};
 use crate::{Deps, batch, reading};
 
 pub(crate) struct Pipeline {
@@ -101,38 +104,97 @@ impl Pipeline {
         }
     }
 
-    /// Handles a batch and acknowledges it. While the database is away the batch is held and nothing more
-    /// is fetched: events wait in the stream and use up no deliveries. Where that takes longer than the stream
-    /// waits for us, others get the events too, and whoever comes second finds them handled.
+    /// Handles a batch, round by round. While the database is away it is held and nothing more is fetched: events wait
+    /// in the stream and use up no deliveries.
     async fn handle(&self, deliveries: Vec<Delivery>, beat: &Beat, stop: &CancellationToken) {
-        let start = Instant::now();
         let again = deliveries.iter().filter(|delivery| delivery.attempt > 1).count();
         self.metrics.events.redelivered(again);
-        let commands: Vec<Command> = deliveries.iter().map(command).collect();
-        let spans: Vec<Span> = deliveries.iter().map(span).collect();
-        let mut backoff = self.backoff();
-        let outcomes = loop {
-            beat.now();
-            match batch::handle(self.deps.database.as_ref(), commands.clone()).await {
-                Ok(outcomes) => break outcomes,
-                Err(error) => {
-                    tracing::warn!(event = "database_unavailable", %error, "the database cannot be used: waiting");
-                    self.metrics.events.retried(deliveries.len());
-                    if !backoff.pause(stop).await {
-                        return self.give_back(deliveries).await;
+        let mut rounds = suspicion::rounds(deliveries, &self.settings);
+        while let Some(round) = rounds.pop_front() {
+            let start = Instant::now();
+            let mut events = Events::read(round, &self.settings);
+            match self.decide(&events, &rounds, beat, stop).await {
+                Some(outcomes) => self.finish(events, outcomes, start.elapsed()).await,
+                None => {
+                    let rest = rounds.drain(..).flat_map(|round| round.deliveries);
+                    events.deliveries.extend(rest);
+                    return self.give_back(events.deliveries).await;
+                }
+            }
+        }
+    }
+
+    /// What came of each event; `None` of one that is to be tried again later. Nothing at all when the process ends
+    /// before the database is back. The events are held meanwhile, and so are those that `wait` for their round.
+    async fn decide(
+        &self,
+        events: &Events,
+        wait: &VecDeque<Round>,
+        beat: &Beat,
+        stop: &CancellationToken,
+    ) -> Option<Vec<Option<Outcome>>> {
+        let work = async {
+            let mut backoff = self.backoff();
+            loop {
+                beat.now();
+                match self.attempt(events).await {
+                    Ok(outcomes) => return Some(outcomes),
+                    Err(error) => {
+                        tracing::warn!(event = "database_unavailable", %error, "the database cannot be used: waiting");
+                        self.metrics.events.retried(events.deliveries.len());
+                        if !backoff.pause(stop).await {
+                            return None;
+                        }
                     }
                 }
             }
         };
-        self.record(&commands, &outcomes, &spans, start.elapsed());
-        self.acknowledge(deliveries).await;
+        let hold = async {
+            loop {
+                tokio::time::sleep(self.settings.hold_interval).await;
+                let waiting = wait.iter().flat_map(|round| &round.deliveries);
+                for delivery in events.deliveries.iter().chain(waiting) {
+                    // Where the stream cannot be told, others get the event, and whoever is second finds it handled.
+                    let _ = delivery.hold().await;
+                }
+            }
+        };
+        tokio::select! {
+            outcomes = work => outcomes,
+            never = hold => never,
+        }
     }
 
-    /// The batch is committed. An event whose acknowledgement is lost comes again and is recognised.
-    async fn acknowledge(&self, deliveries: Vec<Delivery>) {
+    async fn attempt(&self, events: &Events) -> Result<Vec<Option<Outcome>>, Error> {
+        let database = self.deps.database.as_ref();
+        let results = batch::attempt(database, events.commands.clone()).await?;
+        let mut outcomes = Vec::with_capacity(results.len());
+        for ((result, delivery), command) in results.into_iter().zip(&events.deliveries).zip(&events.commands)
+        {
+            outcomes.push(match result {
+                Ok(outcome) => Some(outcome),
+                Err(error) if error.is_retryable() || delivery.attempt < self.settings.logic_tries.get().into() => {
+                    let attempt = delivery.attempt;
+                    tracing::warn!(event = "event_put_off", attempt, %error, "an event cannot be handled and is tried again");
+                    None
+                }
+                Err(error) => Some(batch::set_aside(database, command.event(), error.to_string()).await?),
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Everything of the round is committed, or to be tried again. An event whose acknowledgement is lost comes again
+    /// and is recognised.
+    async fn finish(&self, events: Events, outcomes: Vec<Option<Outcome>>, took: Duration) {
+        self.record(&events, &outcomes, took);
         let mut lost = 0_usize;
-        for delivery in deliveries {
-            lost += usize::from(delivery.ack().await.is_err());
+        for (delivery, outcome) in events.deliveries.into_iter().zip(outcomes) {
+            let told = match outcome {
+                Some(_) => delivery.ack().await,
+                None => delivery.retry(self.settings.logic_pause).await,
+            };
+            lost += usize::from(told.is_err());
         }
         if lost > 0 {
             self.metrics.events.acks_lost(lost);
@@ -141,7 +203,7 @@ impl Pipeline {
         }
     }
 
-    /// The process ends with a batch it could not handle: others may have it at once.
+    /// The process ends with events it could not handle: others may have them at once.
     async fn give_back(&self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
             // Where the stream cannot be told either, the event comes again after its wait.
@@ -149,17 +211,45 @@ impl Pipeline {
         }
     }
 
-    fn record(&self, commands: &[Command], outcomes: &[Outcome], spans: &[Span], took: Duration) {
+    fn record(&self, events: &Events, outcomes: &[Option<Outcome>], took: Duration) {
         let now = Utc::now();
-        for ((command, outcome), span) in commands.iter().zip(outcomes).zip(spans) {
-            self.metrics.events.handled(command, outcome, now, took);
-            span.record("outcome", disposition(outcome));
+        for ((command, outcome), span) in events.commands.iter().zip(outcomes).zip(&events.spans) {
+            span.record("outcome", outcome.as_ref().map_or("retry", disposition));
+            match outcome {
+                Some(outcome) if events.given_up => self.metrics.events.given_up(outcome, took),
+                Some(outcome) => self.metrics.events.handled(command, outcome, now, took),
+                None => self.metrics.events.retried(1),
+            }
         }
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Reported { duplicate_send: true })) {
+        if outcomes
+            .iter()
+            .flatten()
+            .any(|outcome| matches!(outcome, Outcome::Reported { duplicate_send: true, .. }))
+        {
             tracing::error!(event = "duplicate_send", "the provider holds two texts for one message");
         }
         // A text may have been answered, a report may have settled what held a later text back.
         self.queued.notify_one();
+    }
+}
+
+/// The events of one round, read.
+struct Events {
+    given_up: bool,
+    deliveries: Vec<Delivery>,
+    commands: Vec<Command>,
+    spans: Vec<Span>,
+}
+
+impl Events {
+    fn read(round: Round, settings: &config::Worker) -> Self {
+        let Round { given_up, deliveries } = round;
+        let read = |delivery: &Delivery| match given_up {
+            true => (reading::untouched(delivery, settings.most_deliveries), Span::none()),
+            false => (command(delivery), span(delivery)),
+        };
+        let (commands, spans) = deliveries.iter().map(read).unzip();
+        Self { given_up, deliveries, commands, spans }
     }
 }
 

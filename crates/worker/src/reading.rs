@@ -1,8 +1,9 @@
 //! From an event on the stream to a command. What cannot be read becomes a dead letter with its bytes.
 
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use casewire_bus::Undecodable;
+use casewire_bus::{Delivery, Undecodable};
 use casewire_domain::command::{Command, EventFacts};
 use casewire_domain::{DedupeId, Event, EventKind};
 use casewire_twilio::webhook;
@@ -32,14 +33,27 @@ fn read(event: &Event, facts: EventFacts) -> Command {
 
 /// The command that keeps bytes which are no event. `now` stands in for the time nobody can read.
 pub(crate) fn undecodable(bytes: &Undecodable, now: DateTime<Utc>) -> Command {
-    let facts = EventFacts {
+    let reason = format!("the event cannot be decoded: {}", bytes.reason);
+    Command::SetAside(facts_of_bytes(bytes, now), reason)
+}
+
+fn facts_of_bytes(bytes: &Undecodable, now: DateTime<Utc>) -> EventFacts {
+    EventFacts {
         dedupe_id: bytes.dedupe_id.clone().unwrap_or_else(|| DedupeId::of_content(&[&bytes.payload])),
         kind: EventKind::Other,
         line: String::new(),
         received_at: now,
         raw: bytes.payload.clone(),
+    }
+}
+
+/// The command that sets an event aside with nothing done to it: it came so often that it may be what ends the process.
+pub(crate) fn untouched(delivery: &Delivery, most: NonZeroU32) -> Command {
+    let facts = match &delivery.event {
+        Ok(event) => facts(event),
+        Err(bytes) => facts_of_bytes(bytes, Utc::now()),
     };
-    Command::SetAside(facts, format!("the event cannot be decoded: {}", bytes.reason))
+    Command::SetAside(facts, format!("it was delivered {most} times without being handled"))
 }
 
 /// The command an event's stored wire form asks for; `None` when it cannot be decoded.

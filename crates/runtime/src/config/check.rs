@@ -76,6 +76,16 @@ impl Config {
               gets an answer",
             ),
             (
+                self.stream.ack_wait < self.worker.hold_interval * 2,
+                "`worker.hold_interval` is more than half of `stream.ack_wait`: what waits for the database will be \
+              handed out again",
+            ),
+            (
+                self.worker.most_deliveries < self.worker.logic_tries.max(self.worker.suspect_from),
+                "`worker.most_deliveries` is less than `worker.logic_tries` or `worker.suspect_from`: events become dead \
+              letters before these are reached",
+            ),
+            (
                 self.sender.lease < self.sender.request_timeout * 2,
                 "`sender.lease` is less than twice `sender.request_timeout`: slow sends will be held as uncertain",
             ),

@@ -16,6 +16,20 @@ section! {
         pub retry_first: Duration = Duration::from_millis(250),
         /// Longest such pause: how long a worker may stay idle after the database is back.
         pub retry_most: Duration = Duration::from_secs(10),
+        /// An event that cannot be handled though the database answers is tried so often before it becomes a dead letter:
+        /// what went wrong may be mended by a deployment or a moment's patience, and others do not wait for it.
+        pub logic_tries: NonZeroU32 = const { NonZeroU32::new(5).unwrap() },
+        /// Pause before such another try. Short: an event that is put off takes one of its shard's 512 places.
+        pub logic_pause: Duration = Duration::from_secs(2),
+        /// From this delivery on an event is handled alone: it, or one that came with it, may be what ended the process.
+        /// A lost acknowledgement and one crash for another reason come before.
+        pub suspect_from: NonZeroU32 = const { NonZeroU32::new(3).unwrap() },
+        /// On this delivery an event becomes a dead letter before anything is done with it. Seven turns alone let the
+        /// innocent get away from one that ends the process.
+        pub most_deliveries: NonZeroU32 = const { NonZeroU32::new(10).unwrap() },
+        /// How often the stream is told that a batch which waits for the database is still in good hands, so that others
+        /// do not wait for it too and its events use up no deliveries. A third of the 30 s it waits for us.
+        pub hold_interval: Duration = Duration::from_secs(10),
         /// How often what nobody announces is looked for: attempts whose process is gone, statuses that came before
         /// their text was known, replays that were asked for. A look is a few index reads.
         pub chores_interval: Duration = Duration::from_secs(1),

@@ -44,8 +44,9 @@ struct Status {
 
 const WORK: Consumer = Consumer { consumer: CONSUMER };
 const DISPOSITIONS: [&str; 5] = ["done", "duplicate", "park", "retry", "waiting"];
-/// Why an event is a dead letter: it makes no sense, or making sense it could not be handled.
-const REASONS: [&str; 2] = ["unreadable", "unhandled"];
+/// Why an event is a dead letter: it makes no sense, or making sense it could not be handled, or it came so often that
+/// it was not looked at.
+const REASONS: [&str; 3] = ["unreadable", "unhandled", "delivered_too_often"];
 const CASE_EVENTS: [&str; 3] = ["created", "appended", "reopened"];
 const STATUSES: [DeliveryStatus; 4] =
     [DeliveryStatus::Sent, DeliveryStatus::Delivered, DeliveryStatus::Undelivered, DeliveryStatus::Failed];
@@ -135,6 +136,16 @@ impl Events {
                 self.statuses.get_or_create(&Status { status: report.status.as_str(), error_code }).inc();
             }
             _ => {}
+        }
+    }
+
+    /// An event was set aside without being looked at.
+    pub(crate) fn given_up(&self, outcome: &Outcome, took: Duration) {
+        let labels = Disposition { consumer: CONSUMER, disposition: disposition(outcome) };
+        self.processed.get_or_create(&labels).inc();
+        self.took.observe(took.as_secs_f64());
+        if matches!(outcome, Outcome::SetAside(_)) {
+            self.parked("delivered_too_often");
         }
     }
 

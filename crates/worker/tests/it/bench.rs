@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) sender: config::Sender,
     /// Where cases live; `None` for an SQLite file of the test's own.
     pub(crate) database: Option<Database>,
+    /// How long the stream waits for an acknowledgement.
+    pub(crate) ack_wait: Duration,
 }
 
 impl Default for Plan {
@@ -47,6 +49,7 @@ impl Default for Plan {
             worker: config::Worker {
                 retry_first: ms(50),
                 retry_most: ms(500),
+                logic_pause: ms(50),
                 chores_interval: ms(200),
                 directory_republish: ms(500),
                 ..Default::default()
@@ -59,6 +62,7 @@ impl Default for Plan {
                 ..Default::default()
             },
             database: None,
+            ack_wait: EmbeddedConfig::default().ack_wait,
         }
     }
 }
@@ -128,8 +132,8 @@ impl Bench {
         let database = plan.database.clone().unwrap_or_else(usual);
         let store = Store::open(&database).await?;
         store.migrate().await?;
-        let stream =
-            EmbeddedStream::open(&folder.path().join("stream.db"), EmbeddedConfig::default()).await?;
+        let bounds = EmbeddedConfig { ack_wait: plan.ack_wait, ..EmbeddedConfig::default() };
+        let stream = EmbeddedStream::open(&folder.path().join("stream.db"), bounds).await?;
         let (simulator, provider, address) = provider::simulator().await?;
         let (listener, front) = (TcpListener::bind(("127.0.0.1", 0))?, Shutdown::new());
         let bench = Self {
@@ -215,6 +219,7 @@ impl Bench {
             public_url: HttpUrl::parse(&self.public_url).context("a URL")?,
             metrics: Metrics::default(),
             health: Health::new(),
+            spill: None,
         };
         let ingest = casewire_ingest::build(config::Ingest::default(), parts);
         let (server, stop) = (config::Server::default(), self.front.clone());
@@ -247,6 +252,7 @@ impl Bench {
             on_update: String::new(),
             guard: Guard::default(),
             per_second,
+            when_uncertain: Default::default(),
         };
         self.store.add_line(NewLine { settings, account_sid: ACCOUNT.to_owned() }).await?;
         Ok(())

@@ -9,6 +9,7 @@ mod gate;
 mod lanes;
 mod metrics;
 mod outages;
+mod poison;
 mod provider;
 mod rates;
 mod sends;

@@ -1,0 +1,203 @@
+//! Events that fail whenever they are handled, or end the process: they come to their own end and take nobody along.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use casewire_bus::Stream as _;
+use casewire_domain::MessageId;
+use casewire_domain::command::Command;
+use casewire_domain::decide::Outcome;
+use casewire_domain::directory::Directory;
+use casewire_store::{Claim, Claims, Config as Database, Error, Held, OutboxDepth, ReplayRequest, Store};
+use casewire_testkit::{Postgres, eventually};
+use sqlx::{Executor, Row};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::bench::{Bench, Plan, SOON};
+use crate::words::{person, text};
+
+const POISON: &str = "poison";
+const MANY: usize = 64;
+
+/// A database at which the process dies whenever a text says so.
+struct Deadly {
+    store: Store,
+    /// Told when the process is dead: whoever asked never hears again.
+    died: Notify,
+}
+
+#[async_trait]
+impl casewire_worker::Database for Deadly {
+    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
+        let deadly =
+            |command: &Command| matches!(command, Command::Text(_, text) if text.body.reveal() == POISON);
+        if commands.iter().any(deadly) {
+            self.died.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.store.handle(commands).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claims, Error> {
+        self.store.claim(claim).await
+    }
+
+    async fn lost_attempts(&self, most: u64) -> Result<Vec<(MessageId, u32)>, Error> {
+        self.store.lost_attempts(most).await
+    }
+
+    async fn ripe_statuses(&self, most: u64, patience: Duration) -> Result<Vec<Vec<u8>>, Error> {
+        self.store.ripe_statuses(most, patience).await
+    }
+
+    async fn open_replays(&self, most: u64) -> Result<Vec<ReplayRequest>, Error> {
+        self.store.open_replays(most).await
+    }
+
+    async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error> {
+        self.store.finish_request(id, outcome).await
+    }
+
+    async fn directory_version(&self) -> Result<i64, Error> {
+        self.store.directory_version().await
+    }
+
+    async fn directory(&self) -> Result<Directory, Error> {
+        self.store.directory().await
+    }
+
+    async fn outbox_depth(&self) -> Result<OutboxDepth, Error> {
+        self.store.outbox_depth().await
+    }
+
+    async fn dead_letter_depth(&self) -> Result<Held, Error> {
+        self.store.dead_letter_depth().await
+    }
+}
+
+/// A bench whose stream soon gives away what a dead process had in its hands.
+fn impatient() -> Plan {
+    let mut plan = Plan { ack_wait: Duration::from_millis(600), ..Plan::default() };
+    plan.worker.hold_interval = Duration::from_millis(150);
+    plan
+}
+
+/// Runs workers, one after the other, until one lives to see the stream worked off. How many died.
+async fn until_one_survives(bench: &Bench) -> Result<usize> {
+    for deaths in 0..20 {
+        let deadly = Arc::new(Deadly { store: bench.store.clone(), died: Notify::new() });
+        let mut deps = bench.deps()?;
+        deps.database = deadly.clone();
+        let worker = bench.run(deps);
+        tokio::select! {
+            () = deadly.died.notified() => {}
+            worked_off = bench.worked_off() => return worked_off.map(|()| deaths),
+        }
+        // Cut off in the middle of everything, as a process that dies.
+        worker.end(Duration::ZERO).await?;
+    }
+    anyhow::bail!("they die and die")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_ends_the_process_ends_as_a_dead_letter_and_nobody_with_it() -> Result<()> {
+    let bench = Bench::idle(impatient()).await?;
+    let body = |i| if i == 41 { POISON } else { "hello" };
+    let texts: Vec<_> = (0..MANY).map(|i| text("main", &person(i), body(i))).collect();
+    bench.publish(&texts).await?;
+    let deaths = until_one_survives(&bench).await?;
+    ensure!((3..=9).contains(&deaths), "{deaths} processes died");
+    let letters = bench.store.dead_letters(100).await?;
+    let dead: BTreeSet<_> = letters.iter().map(|letter| letter.dedupe_id.clone()).collect();
+    ensure!(dead.contains(&texts[41].dedupe_id) && dead.len() <= 2, "{} are dead", dead.len());
+    ensure!(letters[0].reason.starts_with("it was delivered 10 times"), "{}", letters[0].reason);
+    for (i, text) in texts.iter().enumerate().filter(|(_, text)| !dead.contains(&text.dedupe_id)) {
+        let case = bench.case_of(&person(i)).await?;
+        ensure!(case.is_some(), "{} is in no case", text.dedupe_id);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_the_database_refuses_is_tried_five_times_and_delays_nobody() -> Result<()> {
+    let mut plan = Plan::default();
+    plan.worker.logic_pause = Duration::from_millis(300);
+    let bench = Bench::idle(plan).await?;
+    let mut intruder = bench.intruder().await?;
+    intruder
+        .execute(
+            "create trigger picky before insert on message when new.body = 'poison' \
+             begin select raise(abort, 'no'); end",
+        )
+        .await?;
+    let worker = bench.worker()?;
+    for i in 0..MANY {
+        let body = if i % 16 == 3 { POISON } else { "hello" };
+        bench.publish(&[text("main", &person(i), body)]).await?;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bench.worked_off().await?;
+    assert_eq!(bench.store.dead_letters(100).await?.len(), 4);
+    let tried = "casewire_messages_processed_total{consumer=\"work\",disposition=\"retry\"}";
+    assert_eq!(worker.metric(tried)?, 16.0, "four times before the fifth and last");
+    let waits = "select (julianday(processed_at) - julianday(received_at)) * 86400.0 as waited \
+                 from message where direction = 'inbound' order by waited desc limit 1";
+    let longest: f64 = intruder.fetch_one(waits).await?.try_get("waited")?;
+    ensure!(longest < 0.25, "somebody waited {longest} s: as long as a poisonous text between two tries");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_takes_the_database_too_long_is_given_up_in_the_end_and_the_rest_go_through() -> Result<()>
+{
+    let server = Postgres::shared().await?;
+    let url = server.database().await?;
+    let name = url.rsplit('/').next().context("a database's name")?.to_owned();
+    let mut database = Database::new(url);
+    database.statement_timeout = Duration::from_millis(400);
+    let bench = Bench::idle(Plan { database: Some(database), ..Plan::default() }).await?;
+    let slow = "create function slow() returns trigger language plpgsql as \
+                'begin if new.body = ''poison'' then perform pg_sleep(60); end if; return new; end'";
+    server.sql(&name, slow).await?;
+    let picky = "create trigger slow before insert on message for each row execute function slow()";
+    server.sql(&name, picky).await?;
+    let texts: Vec<_> =
+        (0..8).map(|i| text("main", &person(i), if i == 5 { POISON } else { "hello" })).collect();
+    bench.publish(&texts).await?;
+    let _worker = bench.worker()?;
+    bench.worked_off().await?;
+    let letters = bench.store.dead_letters(10).await?;
+    assert_eq!(letters.iter().map(|letter| &letter.dedupe_id).collect::<Vec<_>>(), [&texts[5].dedupe_id]);
+    ensure!(letters[0].reason.starts_with("it was delivered 10 times"), "{}", letters[0].reason);
+    eventually("the others are answered", SOON, || async { bench.accepted().len() == 7 }).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_wait_for_the_database_use_up_no_deliveries() -> Result<()> {
+    let bench = Bench::idle(impatient()).await?;
+    let mut intruder = bench.intruder().await?;
+    intruder.execute("begin immediate").await?;
+    let texts: Vec<_> = (0..MANY).map(|i| text("main", &person(i), "hello")).collect();
+    bench.publish(&texts).await?;
+    let hasty = |database: &mut Database| {
+        database.acquire_timeout = Duration::from_millis(200);
+        database.transaction_timeout = Duration::from_millis(200);
+    };
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        let mut deps = bench.deps()?;
+        deps.database = Arc::new(bench.store_with(hasty).await?);
+        workers.push(bench.run(deps));
+    }
+    // Nothing is to happen, so there is nothing to wait for but the time in which it would.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let again: u64 = bench.stream.backlog().await?.iter().map(|shard| shard.redelivered).sum();
+    assert_eq!(again, 0);
+    intruder.execute("rollback").await?;
+    bench.worked_off().await?;
+    eventually("all are answered", SOON, || async { bench.accepted().len() == MANY }).await
+}
