@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use casewire_domain::directory::Method;
-use casewire_domain::{CaseNumber, DedupeId, Region};
+use casewire_domain::line::WhenUncertain;
+use casewire_domain::settle::Verdict;
+use casewire_domain::{CaseNumber, DedupeId, MessageId, Region};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Texts to a phone number become support cases; agents' replies become texts.
@@ -43,8 +45,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  casewire up --data-dir /var/lib/casewire --listen 127.0.0.1:8080")]
     Up(Listen),
     /// Run the role that takes webhooks
-    #[command(after_help = "Example:\n  casewire ingest --config casewire.toml")]
-    Ingest(Listen),
+    #[command(
+        after_help = "Examples:\n  casewire ingest --config casewire.toml\n  casewire ingest --spill-dir /var/lib/casewire/spill"
+    )]
+    Ingest(IngestArgs),
     /// Run the role that makes cases and sends replies
     #[command(after_help = "Example:\n  casewire worker --config casewire.toml")]
     Worker(Listen),
@@ -119,6 +123,16 @@ pub struct Listen {
     /// Address of health and metrics [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     pub ops_listen: Option<SocketAddr>,
+}
+
+#[derive(Args)]
+pub struct IngestArgs {
+    #[command(flatten)]
+    pub listen: Listen,
+    /// Folder on a durable disk, of this ingest alone, for texts that the stream does not take [default: none, and
+    /// while the stream is away the answer is 503]
+    #[arg(long, value_name = "DIR")]
+    pub spill_dir: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -225,6 +239,14 @@ pub struct LineAdd {
     /// Texts a second it may send [default: sender.rate_per_line]
     #[arg(long, value_name = "N")]
     pub rate: Option<u32>,
+    /// What becomes of a text of which Twilio does not tell whether it was sent: a person decides, or it is sent again
+    /// once where Twilio does not list it (which can text somebody twice)
+    #[arg(long, default_value = "hold", value_parser = when_uncertain, value_name = "hold|resend")]
+    pub when_uncertain: WhenUncertain,
+}
+
+fn when_uncertain(name: &str) -> Result<WhenUncertain, String> {
+    WhenUncertain::parse(name).ok_or_else(|| "one of hold, resend".to_owned())
 }
 
 fn method(name: &str) -> Result<Method, String> {
@@ -295,6 +317,22 @@ pub enum CaseCommand {
         #[command(flatten)]
         output: AsJson,
     },
+    /// Decide about a text that is held since nobody knows whether it was sent
+    #[command(after_help = "Example:\n  casewire case resolve 00001001 019a… arrived")]
+    Resolve {
+        /// The case's number
+        number: CaseNumber,
+        /// The text's id, as `case show` tells it
+        message: MessageId,
+        /// It arrived; send it again (twice for who has it); or give it up
+        #[arg(value_parser = verdict, value_name = "arrived|send-again|do-not-send")]
+        verdict: Verdict,
+    },
+}
+
+fn verdict(name: &str) -> Result<Verdict, String> {
+    Verdict::parse(&name.replace('-', "_"))
+        .ok_or_else(|| "one of arrived, send-again, do-not-send".to_owned())
 }
 
 #[derive(Args)]

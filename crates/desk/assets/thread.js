@@ -24,6 +24,7 @@ export class Thread {
     reply.addEventListener("input", () => this.#draft());
     byId("reply-form").addEventListener("submit", (event) => this.#send(event));
     byId("status-button").addEventListener("click", () => this.#turn());
+    byId("timeline").addEventListener("click", (event) => this.#resolve(event.target.closest("button[data-verdict]")));
   }
 
   /** The number of the case shown. */
@@ -127,6 +128,23 @@ export class Thread {
     byId("reply-error").hidden = !words;
   }
 
+  /** Says what becomes of a held text. */
+  async #resolve(button) {
+    if (!button) return;
+    const { verdict, message } = button.dataset;
+    const buttons = button.parentElement.querySelectorAll("button");
+    for (const each of buttons) each.disabled = true;
+    try {
+      await patch(`/api/v1/cases/${this.#number}/messages/${message}`, { verdict });
+      this.#complain("");
+      this.onChanged();
+    } catch (problem) {
+      this.#complain(problem.message);
+      for (const each of buttons) each.disabled = false;
+    }
+    await this.refresh();
+  }
+
   async #send(event) {
     event.preventDefault();
     const field = byId("reply");
@@ -199,7 +217,16 @@ function drawMessage({ message, story }, open) {
       time(message.received_at, clock(message.received_at)),
       direction === "outbound" ? tick(status) : null),
     message.error ? el("p", { className: "trouble" }, message.error) : null,
+    message.held ? verdicts(message.id) : null,
     reason(message.why, story, open));
+}
+
+/** What a person can say of a text that is held. */
+function verdicts(id) {
+  const button = (verdict, words) =>
+    el("button", { type: "button", className: "ghost", "data-verdict": verdict, "data-message": id }, words);
+  return el("p", { className: "verdicts", role: "group", "aria-label": "This text is held" },
+    button("arrived", "It arrived"), button("send_again", "Send again"), button("do_not_send", "Do not send"));
 }
 
 const pictures = (n) => (n === 1 ? "with a picture" : `with ${n} pictures`);

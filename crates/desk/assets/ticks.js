@@ -11,7 +11,7 @@ const STATES = {
   failed: ["failed", "Not sent"],
   undelivered: ["failed", "Not delivered"],
   canceled: ["failed", "Canceled"],
-  uncertain: ["held", "Held: unclear whether it was sent"],
+  uncertain: ["held", "Unclear whether it was sent"],
 };
 
 /** Whether this status is one that needs somebody's attention. */

@@ -48,6 +48,12 @@ pub enum Problem {
     LineRemoved,
     /// The idempotency key was used for another reply.
     KeyReused,
+    /// The case has no such text.
+    NoSuchMessage,
+    /// The text is not held for a person, or not any more.
+    NotHeld,
+    /// The provider is still being asked about the text.
+    StillSettling,
     /// Too many live pages at once.
     TooManyStreams,
     /// The database cannot be reached now.
@@ -125,6 +131,9 @@ impl Problem {
             Self::KeyReused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "key-reused", "The idempotency key was used before")
             }
+            Self::NoSuchMessage => (StatusCode::NOT_FOUND, "no-such-message", "No such text"),
+            Self::NotHeld => (StatusCode::CONFLICT, "not-held", "The text is not held"),
+            Self::StillSettling => (StatusCode::CONFLICT, "still-settling", "Twilio is still being asked"),
             Self::TooManyStreams => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", "Too many live pages")
             }
@@ -165,6 +174,13 @@ impl Problem {
             }
             Self::KeyReused => {
                 "The same Idempotency-Key came with another reply. Use a new key for a new reply."
+            }
+            Self::NoSuchMessage => "The case has no text of ours with this id.",
+            Self::NotHeld => {
+                "Nothing is to be decided about this text: what became of it is known, or it is on its way."
+            }
+            Self::StillSettling => {
+                "casewire is still looking for the text on Twilio's list. It takes about five minutes at most."
             }
             Self::TooManyStreams => "Close some of the open pages, or try again in a moment.",
             Self::Internal => "casewire's log says what. Repeating the request will hardly help.",

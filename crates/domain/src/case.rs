@@ -138,6 +138,12 @@ pub enum Trail {
     SendFailed,
     /// Nobody knows whether the provider took a text; it is held.
     SendUncertain,
+    /// The provider's list did not tell either: a person must decide.
+    SendUnsettled,
+    /// A text that the provider may have is sent again.
+    SentAgain,
+    /// A person has decided about a text that was held.
+    SendResolved,
     /// Two texts went out for one message: the provider took an attempt that looked lost.
     DuplicateSendDetected,
     /// A text came further on its way.
@@ -158,6 +164,9 @@ impl Trail {
             Self::SendAccepted => "send_accepted",
             Self::SendFailed => "send_failed",
             Self::SendUncertain => "send_uncertain",
+            Self::SendUnsettled => "send_unsettled",
+            Self::SentAgain => "sent_again",
+            Self::SendResolved => "send_resolved",
             Self::DuplicateSendDetected => "duplicate_send_detected",
             Self::DeliveryChanged => "delivery_changed",
         }

@@ -7,6 +7,7 @@ use crate::event::{DedupeId, EventKind};
 use crate::id::{CaseNumber, MessageId};
 use crate::inbound::{InboundText, StatusReport};
 use crate::outbox::AttemptOutcome;
+use crate::settle::{Look, Verdict};
 use crate::text::Text;
 
 /// What asks for a decision.
@@ -39,6 +40,19 @@ pub enum Command {
         attempt: u32,
         /// What it came to.
         outcome: AttemptOutcome,
+    },
+    /// The provider's list was read for a text of which nobody knows whether the provider took it.
+    Looked(Look),
+    /// A person decides about a text that is held.
+    Resolve {
+        /// The case it is in.
+        case: CaseNumber,
+        /// The text.
+        message_id: MessageId,
+        /// What they say.
+        verdict: Verdict,
+        /// Who did it.
+        actor: String,
     },
 }
 
@@ -78,7 +92,11 @@ impl Command {
             | Self::Status(facts, _)
             | Self::Record(facts)
             | Self::SetAside(facts, _) => Some(facts),
-            Self::Reply(_) | Self::SetStatus { .. } | Self::Attempted { .. } => None,
+            Self::Reply(_)
+            | Self::SetStatus { .. }
+            | Self::Attempted { .. }
+            | Self::Looked(_)
+            | Self::Resolve { .. } => None,
         }
     }
 }

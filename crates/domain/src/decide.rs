@@ -4,6 +4,8 @@
 mod attempt;
 mod reply;
 mod report;
+mod resolve;
+mod settle;
 mod text;
 
 use serde_json::Value;
@@ -42,6 +44,8 @@ pub enum Outcome {
     Reported {
         /// Whether the provider turned out to hold two texts for one message.
         duplicate_send: bool,
+        /// Whether it tells that the provider has a text of which nobody knew.
+        settled: bool,
     },
     /// A status of a text we do not know yet.
     Waiting,
@@ -61,8 +65,30 @@ pub enum Outcome {
         /// Whether the provider turned out to hold two texts for one message.
         duplicate_send: bool,
     },
+    /// What reading the provider's list came to.
+    Looked(Sighting),
+    /// A person's word on a held text is carried out.
+    Resolved,
     /// It cannot be done.
     Refused(Refusal),
+}
+
+/// What reading the provider's list for an uncertain text came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// It is on the list.
+    Found {
+        /// Whether the provider turned out to hold two texts for one message.
+        duplicate_send: bool,
+    },
+    /// It was not told: the list is read again later.
+    Later,
+    /// It is sent again.
+    SentAgain,
+    /// A person must decide.
+    Held,
+    /// It was settled otherwise meanwhile.
+    Over,
 }
 
 /// Why an agent's act cannot be done. Final.
@@ -83,6 +109,15 @@ pub enum Refusal {
     /// The idempotency key was used for another reply.
     #[error("the idempotency key was used for another reply")]
     KeyReused,
+    /// The case has no such text.
+    #[error("the case has no such text")]
+    NoSuchMessage,
+    /// The text is not held for a person, or not any more.
+    #[error("the text is not held, or not any more")]
+    NotHeld,
+    /// The provider's list is still being read for the text.
+    #[error("casewire is still asking the provider about the text")]
+    StillSettling,
 }
 
 /// Decides a command. `mint` gives the ids of what is new.
@@ -102,7 +137,15 @@ pub fn decide(rules: &Rules, state: &State, command: &Command, mint: Mint<'_>) -
         Command::Attempted { message_id, attempt, outcome } => {
             attempt::decide(state, *message_id, *attempt, outcome)
         }
+        Command::Looked(look) => settle::decide(rules, state, look),
+        Command::Resolve { case, message_id, verdict, actor } => {
+            resolve::decide(rules, state, *case, *message_id, *verdict, actor)
+        }
     }
+}
+
+fn refused(refusal: Refusal) -> Decision {
+    Decision { outcome: Outcome::Refused(refusal), effects: Vec::new() }
 }
 
 fn event_row(

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod rate;
 pub mod reference;
 pub mod seal;
+pub mod settle;
 pub mod state;
 pub mod status;
 pub mod suppression;

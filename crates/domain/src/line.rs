@@ -30,6 +30,36 @@ pub struct Line {
     pub acknowledgements: Acknowledgements,
     /// How many automatic replies one contact may get.
     pub guard: Guard,
+    /// What becomes of a text of which nobody can tell whether the provider took it.
+    pub when_uncertain: WhenUncertain,
+}
+
+/// What becomes of a text of which nobody can tell whether the provider took it, once its list was read for the
+/// last time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenUncertain {
+    /// A person decides. The default: only a person can ask the customer.
+    #[default]
+    Hold,
+    /// It is sent again, once, where the list shows no text that could be it: for a line whose customers rather
+    /// get a text twice than never.
+    Resend,
+}
+
+impl WhenUncertain {
+    /// The name used in the database and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Resend => "resend",
+        }
+    }
+
+    /// The choice of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Hold, Self::Resend].into_iter().find(|choice| choice.as_str() == name)
+    }
 }
 
 /// The templates of a line's automatic replies; `None` sends nothing.

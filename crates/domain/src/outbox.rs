@@ -27,6 +27,8 @@ pub struct Outgoing {
     pub lease_until: Option<DateTime<Utc>>,
     /// When it was queued.
     pub queued_at: DateTime<Utc>,
+    /// What was done to learn whether the provider took it.
+    pub settling: Settling,
 }
 
 impl Outgoing {
@@ -41,7 +43,33 @@ impl Outgoing {
             due_at: message.processed_at,
             lease_until: None,
             queued_at: message.processed_at,
+            settling: Settling::default(),
         }
+    }
+}
+
+/// What was done so far to learn whether the provider took a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settling {
+    /// When the last attempt began; `None` before the first.
+    pub attempted_at: Option<DateTime<Utc>>,
+    /// When the first attempt began that the provider may have taken, where it was sent again since.
+    pub searched_from: Option<DateTime<Utc>>,
+    /// How often the provider's list was read for the last attempt.
+    pub looks: u32,
+    /// The list is not read for it before this time: somebody reads it now, or it could not be read.
+    pub look_at: Option<DateTime<Utc>>,
+    /// Since when a person must decide.
+    pub held_at: Option<DateTime<Utc>>,
+    /// How often it was sent again though the provider may have had it.
+    pub resends: u32,
+}
+
+impl Settling {
+    /// For an attempt that began at this time.
+    #[must_use]
+    pub fn of_attempt(self, begun: DateTime<Utc>) -> Self {
+        Self { attempted_at: Some(begun), looks: 0, look_at: None, held_at: None, ..self }
     }
 }
 

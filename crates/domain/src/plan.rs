@@ -25,6 +25,9 @@ pub struct Keys {
     pub case_numbers: BTreeSet<CaseNumber>,
     /// Messages of ours.
     pub messages: BTreeSet<MessageId>,
+    /// Messages that are being settled: their conversations are locked, and every text of ours to the same person
+    /// with the same words that has no provider's id is loaded too.
+    pub settling: BTreeSet<MessageId>,
     /// Messages by the provider's id, of whatever account.
     pub sids: BTreeSet<String>,
     /// Replies by author and idempotency key.
@@ -73,6 +76,15 @@ pub fn plan(rules: &Rules, command: &Command, keys: &mut Keys) {
             if let AttemptOutcome::Accepted { provider_sid, .. } = outcome {
                 keys.sids.insert(provider_sid.clone());
             }
+        }
+        Command::Looked(look) => {
+            keys.messages.insert(look.message_id);
+            keys.settling.insert(look.message_id);
+            keys.sids.extend(look.listed().iter().map(|text| text.sid.clone()));
+        }
+        Command::Resolve { case, message_id, .. } => {
+            keys.case_numbers.insert(*case);
+            keys.messages.insert(*message_id);
         }
         Command::Record(_) | Command::SetAside(..) => {}
     }

@@ -1,7 +1,7 @@
 //! Accounts and lines, as an administrator adds and removes them. Every change moves the directory's version.
 
 use casewire_domain::directory::{AccountEntry, Method, SharedKey};
-use casewire_domain::line::Guard;
+use casewire_domain::line::{Guard, WhenUncertain};
 use casewire_domain::seal::Sealed;
 use casewire_domain::{AccountId, Address, LineId, Region};
 use sea_orm::{
@@ -52,6 +52,8 @@ pub struct LineSettings {
     pub guard: Guard,
     /// Texts a second the line may send.
     pub per_second: u32,
+    /// What becomes of a text of which nobody can tell whether the provider took it.
+    pub when_uncertain: WhenUncertain,
 }
 
 /// A line to add.
@@ -296,6 +298,7 @@ fn settings_row(settings: &LineSettings) -> line::ActiveModel {
         per_ten_minutes: Set(count(settings.guard.per_ten_minutes)),
         per_day: Set(count(settings.guard.per_day)),
         per_second: Set(count(settings.per_second)),
+        when_uncertain: Set(settings.when_uncertain.as_str().to_owned()),
         ..Default::default()
     }
 }
@@ -316,6 +319,7 @@ fn listed(row: line::Model, account: Option<account::Model>) -> Result<LineRow, 
             on_update: row.on_update,
             guard,
             per_second: uncount(row.per_second),
+            when_uncertain: word("line", WhenUncertain::parse, &row.when_uncertain)?,
         },
     })
 }

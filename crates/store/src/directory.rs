@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use casewire_domain::directory::{AccountEntry, Directory, LineEntry, Method};
-use casewire_domain::line::{Acknowledgements, Guard, Line, Rules};
+use casewire_domain::line::{Acknowledgements, Guard, Line, Rules, WhenUncertain};
 use casewire_domain::seal::Sealed;
 use casewire_domain::template::Template;
 use casewire_domain::{Address, Region};
@@ -77,6 +77,7 @@ fn rules_of(row: line::Model) -> Result<Line, Error> {
             on_update: template(&row.webhook_id, &row.on_update),
         },
         guard: Guard { per_ten_minutes: uncount(row.per_ten_minutes), per_day: uncount(row.per_day) },
+        when_uncertain: word("line", WhenUncertain::parse, &row.when_uncertain)?,
         webhook_id: row.webhook_id,
     })
 }

@@ -28,7 +28,7 @@ pub use admin::{Account, LineRow, LineSettings, NewLine};
 pub use connect::Config;
 pub use dead_letter::{DeadLetter, ReplayRequest};
 pub use error::Error;
-pub use sending::{Claim, Claimed, Claims, Held, OutboxDepth};
+pub use sending::{Claim, Claimed, Claims, Held, LookFor, OutboxDepth, Unsettled};
 pub use tokens::{Caller, TokenKind};
 
 use connect::Connections;

@@ -2,6 +2,8 @@
 //! messages; each by id), so that transactions wait for each other and never in a circle. What can only
 //! change under those locks is read after them.
 
+mod settling;
+
 use std::collections::{BTreeSet, HashMap};
 
 use casewire_domain::event::DedupeId;
@@ -23,11 +25,14 @@ use crate::write::insert_chunked;
 pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys) -> Result<State, Error> {
     let mut state = State::default();
     contacts(tx, inner, keys, &mut state).await?;
-    let lanes = conversations(tx, inner, keys, &state).await?;
+    let mut lanes = conversations(tx, inner, keys, &state).await?;
+    lanes.extend(settling::lanes(tx, keys).await?);
     lock_conversations(tx, lanes, &mut state).await?;
     lock_cases(tx, keys, &mut state).await?;
-    let ids = message_ids(tx, keys, &mut state).await?;
+    let mut ids = message_ids(tx, keys, &mut state).await?;
+    ids.extend(settling::rivals(tx, keys).await?);
     lock_messages(tx, ids, &mut state).await?;
+    settling::bound(tx, keys, &mut state).await?;
     // Not the time the transaction began: whoever waited for the locks decides after those it waited for.
     state.at = inner.now(&tx.connection).await?;
     events(tx, keys, &mut state).await?;
@@ -215,18 +220,7 @@ async fn people_of_cases(tx: &Tx, people: BTreeSet<Uuid>, state: &mut State) -> 
 /// The ids of all messages the batch decides on, by our id, by the provider's, and by idempotency key.
 async fn message_ids(tx: &Tx, keys: &Keys, state: &mut State) -> Result<BTreeSet<Uuid>, Error> {
     let mut ids: BTreeSet<Uuid> = keys.messages.iter().map(|id| id.0).collect();
-    if !keys.sids.is_empty() {
-        let sids = keys.sids.iter().map(String::as_str);
-        let rows: Vec<(Uuid, Uuid, String)> = message::Entity::find()
-            .select_only()
-            .columns([message::Column::Id, message::Column::AccountId, message::Column::ProviderSid])
-            .filter(message::Column::ProviderSid.is_in(sids))
-            .into_tuple()
-            .all(&tx.connection)
-            .await?;
-        ids.extend(rows.iter().map(|(id, _, _)| *id));
-        state.sids.extend(rows.into_iter().map(|(id, account, sid)| ((account.into(), sid), MessageId(id))));
-    }
+    ids.extend(bound_ids(tx, keys, state).await?);
     for (author, key) in &keys.replies {
         let row = reply_key::Entity::find_by_id((author.clone(), key.clone())).one(&tx.connection).await?;
         if let Some(row) = row {
@@ -234,6 +228,23 @@ async fn message_ids(tx: &Tx, keys: &Keys, state: &mut State) -> Result<BTreeSet
             state.replies.insert((author.clone(), key.clone()), row.message_id.into());
         }
     }
+    Ok(ids)
+}
+
+/// The ids of the messages that have the provider's ids in question.
+async fn bound_ids(tx: &Tx, keys: &Keys, state: &mut State) -> Result<Vec<Uuid>, Error> {
+    if keys.sids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(Uuid, Uuid, String)> = message::Entity::find()
+        .select_only()
+        .columns([message::Column::Id, message::Column::AccountId, message::Column::ProviderSid])
+        .filter(message::Column::ProviderSid.is_in(keys.sids.iter().map(String::as_str)))
+        .into_tuple()
+        .all(&tx.connection)
+        .await?;
+    let ids = rows.iter().map(|(id, _, _)| *id).collect();
+    state.sids.extend(rows.into_iter().map(|(id, account, sid)| ((account.into(), sid), MessageId(id))));
     Ok(ids)
 }
 

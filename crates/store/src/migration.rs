@@ -5,6 +5,7 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 
 mod m20261120_000001_first;
+mod m20261120_000002_settling;
 
 /// All migrations, oldest first.
 pub(crate) struct Migrator;
@@ -12,7 +13,10 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261120_000001_first::Migration)]
+        vec![
+            Box::new(m20261120_000001_first::Migration),
+            Box::new(m20261120_000002_settling::Migration),
+        ]
     }
 }
 

@@ -1,6 +1,7 @@
 //! The outbox as a queue: claiming what may be sent now, and noticing attempts whose process is gone.
 
 mod parties;
+mod settling;
 mod turns;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::entity::{outbox, uncount, word};
 use crate::error::Error;
 use crate::transaction::Tx;
 use crate::{Inner, Store};
+pub use settling::{LookFor, Unsettled};
 use turns::DueLine;
 
 /// What a sender asks for.
@@ -127,6 +129,10 @@ impl Store {
                 OutboxState::Uncertain => depth.uncertain = held,
             }
         }
+        let sql = "select count(*) as messages, min(held_at) as oldest from outbox \
+                   where state = 'uncertain' and held_at is not null";
+        let statement = Statement::from_string(connection.get_database_backend(), sql);
+        depth.held = Held::find_by_statement(statement).one(connection).await?.unwrap_or_default();
         Ok(depth)
     }
 }
@@ -138,8 +144,10 @@ pub struct OutboxDepth {
     pub pending: Held,
     /// Messages of which an attempt is under way.
     pub sending: Held,
-    /// Messages held because nobody knows whether the provider took them.
+    /// Messages of which nobody knows whether the provider took them.
     pub uncertain: Held,
+    /// Those of them that wait for a person's word.
+    pub held: Held,
 }
 
 /// How much of something waits for its end.
@@ -189,6 +197,10 @@ async fn begin_attempts(tx: &Tx, ids: &[Uuid], lease: Duration) -> Result<(), Er
         .col_expr(outbox::Column::State, Expr::value("sending"))
         .col_expr(outbox::Column::Attempt, Expr::col(outbox::Column::Attempt).add(1))
         .col_expr(outbox::Column::LeaseUntil, Expr::value(tx.at + lease))
+        .col_expr(outbox::Column::AttemptedAt, Expr::value(tx.at))
+        .col_expr(outbox::Column::Looks, Expr::value(0))
+        .col_expr(outbox::Column::LookAt, Expr::value(None::<DateTime<Utc>>))
+        .col_expr(outbox::Column::HeldAt, Expr::value(None::<DateTime<Utc>>))
         .filter(outbox::Column::MessageId.is_in(ids.iter().copied()))
         .exec(&tx.connection)
         .await?;

@@ -93,6 +93,8 @@ pub struct MessageView {
     pub message: Message,
     /// Where it stands in the outbox; `None` once it is settled, and for customers' texts.
     pub outbox: Option<casewire_domain::outbox::OutboxState>,
+    /// Whether a person must decide what becomes of it.
+    pub held: bool,
 }
 
 /// One entry of a trail.
@@ -277,7 +279,8 @@ fn related(contact: Option<contact::Model>) -> Result<Contact, Error> {
 
 fn message_view((row, outbox): (message::Model, Option<outbox::Model>)) -> Result<MessageView, Error> {
     let outbox = outbox.map(casewire_domain::outbox::Outgoing::try_from).transpose()?;
-    Ok(MessageView { message: row.try_into()?, outbox: outbox.map(|row| row.state) })
+    let held = outbox.as_ref().is_some_and(|row| row.settling.held_at.is_some());
+    Ok(MessageView { message: row.try_into()?, outbox: outbox.map(|row| row.state), held })
 }
 
 fn trail_view(entry: case_event::Model, case: CaseNumber) -> TrailView {

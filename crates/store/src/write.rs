@@ -81,6 +81,12 @@ async fn queue(tx: &Tx, writes: &Writes) -> Result<(), Error> {
             outbox::Column::Attempt,
             outbox::Column::DueAt,
             outbox::Column::LeaseUntil,
+            outbox::Column::AttemptedAt,
+            outbox::Column::SearchedFrom,
+            outbox::Column::Looks,
+            outbox::Column::LookAt,
+            outbox::Column::HeldAt,
+            outbox::Column::Resends,
         ])
         .to_owned();
     insert_chunked::<outbox::Entity, _>(tx, rows, Some(changed)).await

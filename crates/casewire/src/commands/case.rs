@@ -1,9 +1,13 @@
 //! `casewire case`: what people texted, in the terminal. The JSON is the API's.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use casewire_desk::{CaseBody, CaseList as CaseListBody};
+use casewire_domain::command::Command;
+use casewire_domain::decide::Outcome;
 use casewire_domain::message::Direction;
-use casewire_domain::{Address, CaseNumber, Region};
+use casewire_domain::outbox::OutboxState;
+use casewire_domain::settle::Verdict;
+use casewire_domain::{Address, CaseNumber, MessageId, Region};
 use casewire_store::view::{CaseFilter, CaseSummary, MessageView};
 
 use crate::cli::{CaseCommand, CaseList, Place};
@@ -16,6 +20,7 @@ pub async fn run(place: &Place, command: CaseCommand) -> anyhow::Result<()> {
     match command {
         CaseCommand::List(args) => list(&here, args).await,
         CaseCommand::Show { number, output } => show(&here, number, output.json).await,
+        CaseCommand::Resolve { number, message, verdict } => resolve(&here, number, message, verdict).await,
     }
 }
 
@@ -70,6 +75,33 @@ async fn show(here: &Installation, number: CaseNumber, as_json: bool) -> anyhow:
     for message in &view.messages {
         say!("{}", line(message))?;
     }
+    for held in view.messages.iter().filter(|message| message.held) {
+        let id = held.message.id;
+        say!(
+            "\nheld, for you to decide: casewire case resolve {number} {id} arrived|send-again|do-not-send"
+        )?;
+    }
+    Ok(())
+}
+
+async fn resolve(
+    here: &Installation,
+    case: CaseNumber,
+    message_id: MessageId,
+    verdict: Verdict,
+) -> anyhow::Result<()> {
+    let command = Command::Resolve { case, message_id, verdict, actor: "operator".to_owned() };
+    match here.store.handle_one(command).await? {
+        Outcome::Resolved => {}
+        Outcome::Refused(refusal) => bail!("{refusal}"),
+        other => bail!("it came to something else: {other:?}"),
+    }
+    let done = match verdict {
+        Verdict::Arrived => "noted: it arrived. Nothing more is waited for.",
+        Verdict::SendAgain => "it is queued to be sent again.",
+        Verdict::DoNotSend => "it is given up.",
+    };
+    say!("{done}")?;
     Ok(())
 }
 
@@ -82,7 +114,8 @@ fn line(view: &MessageView) -> String {
         Direction::Inbound => format!("{at}  ← {body}"),
         Direction::Outbound => {
             let status = match view.outbox {
-                Some(casewire_domain::outbox::OutboxState::Uncertain) => "uncertain: held for a person",
+                Some(OutboxState::Uncertain) if view.held => "uncertain: held for a person",
+                Some(OutboxState::Uncertain) => "uncertain: Twilio is being asked",
                 _ => message.progress.status().as_str(),
             };
             let who = if message.automatic { "automatic" } else { "reply" };

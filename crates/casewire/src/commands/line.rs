@@ -86,6 +86,7 @@ fn is_same(line: &LineRow, wanted: &LineSettings, account_sid: &str) -> anyhow::
         ("--on-reopen", has.on_reopen == wanted.on_reopen),
         ("--on-update", has.on_update == wanted.on_update),
         ("--rate", has.per_second == wanted.per_second),
+        ("--when-uncertain", has.when_uncertain == wanted.when_uncertain),
         ("guard.replies_per_ten_minutes", guard.per_ten_minutes == wanted_guard.per_ten_minutes),
         ("guard.replies_per_day", guard.per_day == wanted_guard.per_day),
     ]
@@ -128,6 +129,7 @@ fn settings(here: &Installation, args: &LineAdd) -> anyhow::Result<LineSettings>
             per_day: guard.replies_per_day.get(),
         },
         per_second: args.rate.unwrap_or(here.config.sender.rate_per_line.get()).max(1),
+        when_uncertain: args.when_uncertain,
     })
 }
 
@@ -164,7 +166,7 @@ async fn list(here: &Installation, as_json: bool) -> anyhow::Result<()> {
                 json!({
                     "id": line.settings.webhook_id, "number": line.settings.address, "account_sid": line.account_sid,
                     "active": line.active, "method": line.settings.method, "region": line.settings.region,
-                    "rate": line.settings.per_second, "webhook_url": webhook(line),
+                    "rate": line.settings.per_second, "when_uncertain": line.settings.when_uncertain, "webhook_url": webhook(line),
                 })
             })
             .collect();

@@ -114,6 +114,7 @@ async fn add(
             per_day: guard.replies_per_day.get(),
         },
         per_second: config.sender.rate_per_line.get(),
+        when_uncertain: Default::default(),
     };
     store.add_line(NewLine { settings, account_sid: account_sid.to_owned() }).await?;
     Ok(webhook_id)

@@ -112,6 +112,9 @@ pub(crate) struct MessageBody {
     error_code: Option<u32>,
     /// What went wrong and what to do about it.
     error: Option<String>,
+    /// Whether a person must decide what becomes of an `uncertain` text: see
+    /// `PATCH /cases/{number}/messages/{id}`.
+    held: bool,
     /// How many segments the text takes.
     segments: u32,
     /// Files that came with it.
@@ -224,8 +227,11 @@ fn head(case: &Case, contact: &Contact, line: String) -> CaseHead {
     }
 }
 
-const UNCERTAIN: &str = "Twilio gave no clear answer, so nobody knows whether this was sent. It is held and not sent \
-     again, since that could text them twice. If they have not got it, write it again.";
+const UNCERTAIN: &str = "Twilio gave no clear answer, so nobody knows yet whether this was sent. casewire asks Twilio, \
+     and does not send it again meanwhile, since that could text them twice.";
+
+const HELD: &str = "Twilio gave no clear answer, and its list of messages does not settle whether this was sent. It is \
+     not sent again by itself, since that could text them twice: say whether it arrived, or what to do.";
 
 impl MessageBody {
     /// A text as it stands now, in this case.
@@ -239,7 +245,8 @@ impl MessageBody {
         let error_code = message.progress.error_code();
         match view.outbox {
             Some(OutboxState::Uncertain) => {
-                Self { status: "uncertain", error: Some(UNCERTAIN.into()), ..body }
+                let words = if view.held { HELD } else { UNCERTAIN };
+                Self { status: "uncertain", error: Some(words.into()), held: view.held, ..body }
             }
             Some(OutboxState::Sending) if status == DeliveryStatus::Queued => {
                 Self { status: "sending", ..body }
@@ -264,6 +271,7 @@ impl MessageBody {
             author: message.author.clone(),
             error_code: None,
             error: None,
+            held: false,
             segments: segments::count(message.body.reveal()),
             media: media
                 .map(|it| MediaBody { url: it.url.clone(), content_type: it.content_type.clone() })

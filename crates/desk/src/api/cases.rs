@@ -146,11 +146,11 @@ pub(crate) async fn set_status(
 }
 
 /// An answer that is only true now.
-fn fresh(body: &impl serde::Serialize) -> HttpResponse {
+pub(super) fn fresh(body: &impl serde::Serialize) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
-fn parse(number: &str) -> Result<CaseNumber, Problem> {
+pub(super) fn parse(number: &str) -> Result<CaseNumber, Problem> {
     number.parse().map_err(|_| Problem::NoSuchCase)
 }
 
@@ -191,7 +191,7 @@ fn idempotency_key(request: &HttpRequest, fields: &mut Fields) -> Option<String>
     key.map(str::to_owned)
 }
 
-fn unexpected(outcome: &Outcome) -> Problem {
+pub(super) fn unexpected(outcome: &Outcome) -> Problem {
     tracing::error!(event = "unexpected_outcome", ?outcome, "a command of the desk came to something else");
     Problem::Internal
 }
@@ -204,6 +204,9 @@ impl From<Refusal> for Problem {
             Refusal::Unreachable => Self::Unreachable,
             Refusal::LineRemoved => Self::LineRemoved,
             Refusal::KeyReused => Self::KeyReused,
+            Refusal::NoSuchMessage => Self::NoSuchMessage,
+            Refusal::NotHeld => Self::NotHeld,
+            Refusal::StillSettling => Self::StillSettling,
         }
     }
 }

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, SecurityRequirement};
 use utoipa::{Modify, OpenApi as _};
 
-use super::{cases, events};
+use super::{cases, events, messages};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -16,7 +16,7 @@ use super::{cases, events};
         description = "Texts to a phone number as cases, and replies as texts. Errors are \
             `application/problem+json` (RFC 9457). `casewire token create --name me` makes a token."
     ),
-    paths(cases::list, cases::show, cases::reply, cases::set_status, events::follow),
+    paths(cases::list, cases::show, cases::reply, cases::set_status, messages::resolve, events::follow),
     tags(
         (name = "cases", description = "Cases, their texts, replies to them"),
         (name = "events", description = "What happens to cases, live"),
@@ -54,7 +54,13 @@ mod tests {
         let paths: Vec<_> = described["paths"].as_object().unwrap().keys().collect();
         assert_eq!(
             paths,
-            ["/api/v1/cases", "/api/v1/cases/{number}", "/api/v1/cases/{number}/replies", "/api/v1/events"]
+            [
+                "/api/v1/cases",
+                "/api/v1/cases/{number}",
+                "/api/v1/cases/{number}/messages/{id}",
+                "/api/v1/cases/{number}/replies",
+                "/api/v1/events"
+            ]
         );
         assert_eq!(described["components"]["securitySchemes"]["token"]["scheme"], "bearer");
     }

@@ -5,6 +5,7 @@ mod cases;
 mod description;
 mod events;
 mod fields;
+mod messages;
 mod query;
 
 use actix_web::web::{self, ServiceConfig};
@@ -29,6 +30,9 @@ pub(crate) fn routes(service: &mut ServiceConfig, guard: Guard) {
                 resource("/cases/{number}", "GET, HEAD, PATCH")
                     .route(read().to(cases::show))
                     .route(web::patch().to(cases::set_status)),
+            )
+            .service(
+                resource("/cases/{number}/messages/{id}", "PATCH").route(web::patch().to(messages::resolve)),
             )
             .service(resource("/cases/{number}/replies", "POST").route(web::post().to(cases::reply)))
             .service(resource("/events", "GET").route(web::get().to(events::follow)))

@@ -22,7 +22,14 @@ pub fn said(kind: &str, actor: &str, change: &Value) -> String {
         "send_accepted" => "Taken by Twilio".to_owned(),
         "send_failed" if change["status"] == "canceled" => "Not sent".to_owned(),
         "send_failed" => "Refused by Twilio".to_owned(),
-        "send_uncertain" => "No clear answer from Twilio: held, so that it is not sent twice".to_owned(),
+        "send_uncertain" => "No clear answer from Twilio: not sent again until it is known".to_owned(),
+        "send_unsettled" => "Nobody knows whether it was sent: a person must decide".to_owned(),
+        "sent_again" => "Sent again, since Twilio does not list it".to_owned(),
+        "send_resolved" => match change["verdict"].as_str() {
+            Some("arrived") => format!("{who} says that it arrived"),
+            Some("send_again") => format!("{who} had it sent again"),
+            _ => format!("{who} had it given up"),
+        },
         "duplicate_send_detected" => "It may have reached the customer twice".to_owned(),
         "delivery_changed" => delivered(change),
         other => other.replace('_', " "),
@@ -60,6 +67,11 @@ pub fn reason(kind: &str, why: &Value) -> Option<&'static str> {
         ("acknowledgement_withheld", "template_failed") => {
             "The line's template could not be filled in. Check it in the line's settings."
         }
+        ("send_unsettled", "not_found") => "Twilio does not list it. It may show up yet.",
+        ("send_unsettled", "ambiguous") => {
+            "Twilio lists a text that could be this one or another with the same words."
+        }
+        ("send_unsettled", "list_unreadable") => "Twilio's list could not be read in time.",
         ("send_failed", "opted_out") => "The contact has opted out of texts on this line.",
         _ => return None,
     })
@@ -70,6 +82,7 @@ pub(super) fn person(actor: &str) -> &str {
     match actor {
         "customer" => "The customer",
         "casewire" => "casewire",
+        "operator" => "The operator",
         "provider" => "Twilio",
         other => other.strip_prefix("agent:").unwrap_or(other),
     }

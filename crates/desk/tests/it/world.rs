@@ -209,6 +209,7 @@ async fn add_line(store: &Store) {
         on_update: String::new(),
         guard: Guard::default(),
         per_second: 10,
+        when_uncertain: Default::default(),
     };
     store.add_line(NewLine { settings, account_sid: ACCOUNT.into() }).await.unwrap();
 }

@@ -11,7 +11,7 @@ use super::{Decision, Outcome};
 use crate::case::{Trail, TrailEntry};
 use crate::id::MessageId;
 use crate::message::Message;
-use crate::outbox::{AttemptOutcome, OutboxState, Outgoing};
+use crate::outbox::{AttemptOutcome, OutboxState, Outgoing, Settling};
 use crate::state::{Effect, State};
 use crate::status::{DeliveryStatus, Progress};
 use crate::suppression::Suppression;
@@ -21,7 +21,7 @@ use crate::suppression::Suppression;
 const HOLDS_LANE: TimeDelta = TimeDelta::seconds(60);
 
 /// Longest wait before another attempt, so that no number a provider sends puts a text off for ever.
-const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
+pub(super) const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
 
 pub(super) fn decide(state: &State, id: MessageId, attempt: u32, outcome: &AttemptOutcome) -> Decision {
     let Some(message) = state.messages.get(&id) else { return done(Vec::new()) };
@@ -126,6 +126,7 @@ fn hold(state: &State, message: &Message, row: Option<&Outgoing>) -> Decision {
         state: OutboxState::Uncertain,
         due_at: state.at + HOLDS_LANE,
         lease_until: None,
+        settling: Settling { looks: 0, look_at: None, held_at: None, ..row.settling },
         ..row.clone()
     };
     let change = json!({ "message": message.id, "attempt": row.attempt });
@@ -135,7 +136,13 @@ fn hold(state: &State, message: &Message, row: Option<&Outgoing>) -> Decision {
     done(effects)
 }
 
-fn entry(state: &State, message: &Message, kind: Trail, why: Value, change: Value) -> Option<Effect> {
+pub(super) fn entry(
+    state: &State,
+    message: &Message,
+    kind: Trail,
+    why: Value,
+    change: Value,
+) -> Option<Effect> {
     let case_id = message.case_id?;
     Some(Effect::Trail(TrailEntry { case_id, actor: "casewire".into(), kind, why, change, at: state.at }))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Decision, Outcome, Refusal, trail};
+use super::{Decision, Outcome, Refusal, refused, trail};
 use crate::case::{Case, CaseStatus, Trail};
 use crate::command::Reply;
 use crate::id::{CaseNumber, Mint};
@@ -10,10 +10,6 @@ use crate::line::Rules;
 use crate::message::{Direction, Message, Rule, Why};
 use crate::outbox::Outgoing;
 use crate::state::{Effect, State};
-
-fn refused(refusal: Refusal) -> Decision {
-    Decision { outcome: Outcome::Refused(refusal), effects: Vec::new() }
-}
 
 pub(super) fn decide(rules: &Rules, state: &State, reply: &Reply, mint: Mint<'_>) -> Decision {
     let Some(case) = state.case(reply.case) else { return refused(Refusal::NoSuchCase) };

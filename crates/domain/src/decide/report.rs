@@ -9,6 +9,7 @@ use crate::command::EventFacts;
 use crate::inbound::StatusReport;
 use crate::line::{Line, Rules};
 use crate::message::{Direction, Message};
+use crate::outbox::OutboxState;
 use crate::state::{Effect, EventOutcome, State};
 use crate::status::Progress;
 use crate::suppression::Suppression;
@@ -76,7 +77,7 @@ fn another_text(state: &State, facts: &EventFacts, report: &StatusReport, messag
     let attempt = report.ours.map(|(_, attempt)| attempt);
     let change = json!({ "message": message.id, "attempt": attempt, "provider_sid": report.provider_sid });
     effects.extend(entry(state, message, Trail::DuplicateSendDetected, change));
-    Decision { outcome: Outcome::Reported { duplicate_send: true }, effects }
+    Decision { outcome: Outcome::Reported { duplicate_send: true, settled: false }, effects }
 }
 
 fn progressed(state: &State, facts: &EventFacts, report: &StatusReport, message: &Message) -> Decision {
@@ -100,10 +101,12 @@ fn progressed(state: &State, facts: &EventFacts, report: &StatusReport, message:
         effects.extend(entry(state, message, Trail::DeliveryChanged, change));
     }
     // Whatever we thought of the attempt: the provider has the text, so it must not be sent again.
-    if state.outbox.contains_key(&message.id) {
+    let row = state.outbox.get(&message.id);
+    if row.is_some() {
         effects.push(Effect::Dequeue(message.id));
     }
-    Decision { outcome: Outcome::Reported { duplicate_send: false }, effects }
+    let settled = row.is_some_and(|row| row.state == OutboxState::Uncertain);
+    Decision { outcome: Outcome::Reported { duplicate_send: false, settled }, effects }
 }
 
 fn entry(state: &State, message: &Message, kind: Trail, change: serde_json::Value) -> Option<Effect> {

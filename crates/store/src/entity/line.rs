@@ -20,6 +20,7 @@ pub(crate) struct Model {
     pub(crate) per_ten_minutes: i32,
     pub(crate) per_day: i32,
     pub(crate) per_second: i32,
+    pub(crate) when_uncertain: String,
     pub(crate) created_at: DateTimeUtc,
 }
 

@@ -3,7 +3,7 @@
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
-use casewire_domain::outbox::{OutboxState, Outgoing};
+use casewire_domain::outbox::{OutboxState, Outgoing, Settling};
 
 use super::{count, uncount, word};
 use crate::error::Error;
@@ -20,6 +20,12 @@ pub(crate) struct Model {
     pub(crate) due_at: DateTimeUtc,
     pub(crate) lease_until: Option<DateTimeUtc>,
     pub(crate) queued_at: DateTimeUtc,
+    pub(crate) attempted_at: Option<DateTimeUtc>,
+    pub(crate) searched_from: Option<DateTimeUtc>,
+    pub(crate) looks: i32,
+    pub(crate) look_at: Option<DateTimeUtc>,
+    pub(crate) held_at: Option<DateTimeUtc>,
+    pub(crate) resends: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -40,12 +46,21 @@ impl TryFrom<Model> for Outgoing {
             due_at: row.due_at,
             lease_until: row.lease_until,
             queued_at: row.queued_at,
+            settling: Settling {
+                attempted_at: row.attempted_at,
+                searched_from: row.searched_from,
+                looks: uncount(row.looks),
+                look_at: row.look_at,
+                held_at: row.held_at,
+                resends: uncount(row.resends),
+            },
         })
     }
 }
 
 impl From<&Outgoing> for ActiveModel {
     fn from(outgoing: &Outgoing) -> Self {
+        let settling = &outgoing.settling;
         Self {
             message_id: Set(outgoing.message_id.0),
             line_id: Set(outgoing.line_id.0),
@@ -55,6 +70,12 @@ impl From<&Outgoing> for ActiveModel {
             due_at: Set(outgoing.due_at),
             lease_until: Set(outgoing.lease_until),
             queued_at: Set(outgoing.queued_at),
+            attempted_at: Set(settling.attempted_at),
+            searched_from: Set(settling.searched_from),
+            looks: Set(count(settling.looks)),
+            look_at: Set(settling.look_at),
+            held_at: Set(settling.held_at),
+            resends: Set(count(settling.resends)),
         }
     }
 }

@@ -2,18 +2,32 @@
 
 use std::collections::HashSet;
 
+use casewire_domain::line::WhenUncertain;
 use casewire_domain::{Address, Text};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
-use super::Claimed;
+use super::{Claimed, Unsettled};
 use crate::directory;
-use crate::entity::{account, contact, line, message, outbox, suppression, uncount};
+use crate::entity::{account, contact, line, message, outbox, suppression, uncount, word};
 use crate::error::Error;
 use crate::transaction::Tx;
 
 /// Everything a sender needs of these messages, in the order they were queued.
 pub(super) async fn claimed(tx: &Tx, ids: Vec<Uuid>) -> Result<Vec<Claimed>, Error> {
+    each(tx, ids, Parties::claimed).await
+}
+
+/// Everything a settler needs of these messages, in the order they were queued.
+pub(super) async fn unsettled(tx: &Tx, ids: Vec<Uuid>) -> Result<Vec<Unsettled>, Error> {
+    each(tx, ids, Parties::unsettled).await
+}
+
+async fn each<T>(
+    tx: &Tx,
+    ids: Vec<Uuid>,
+    of: impl Fn(&Parties, outbox::Model) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -24,7 +38,7 @@ pub(super) async fn claimed(tx: &Tx, ids: Vec<Uuid>) -> Result<Vec<Claimed>, Err
         .all(&tx.connection)
         .await?;
     let people = Parties::load(tx, &ids).await?;
-    rows.into_iter().map(|row| people.claimed(row)).collect()
+    rows.into_iter().map(|row| of(&people, row)).collect()
 }
 
 /// The rows around a claim, each loaded once.
@@ -35,6 +49,8 @@ struct Parties {
     accounts: Vec<account::Model>,
     suppressed: HashSet<(Uuid, Uuid)>,
 }
+
+type Around<'a> = (&'a message::Model, &'a line::Model, &'a contact::Model, &'a account::Model);
 
 impl Parties {
     async fn load(tx: &Tx, ids: &[Uuid]) -> Result<Self, Error> {
@@ -59,12 +75,31 @@ impl Parties {
         })
     }
 
-    fn claimed(&self, row: outbox::Model) -> Result<Claimed, Error> {
+    fn around(&self, row: &outbox::Model) -> Result<Around<'_>, Error> {
         const GONE: Error = Error::Unreadable { table: "outbox", what: "a reference" };
         let message = self.messages.iter().find(|message| message.id == row.message_id).ok_or(GONE)?;
         let line = self.lines.iter().find(|line| line.id == message.line_id).ok_or(GONE)?;
         let contact = self.contacts.iter().find(|contact| contact.id == message.contact_id).ok_or(GONE)?;
         let account = self.accounts.iter().find(|account| account.id == message.account_id).ok_or(GONE)?;
+        Ok((message, line, contact, account))
+    }
+
+    fn unsettled(&self, row: outbox::Model) -> Result<Unsettled, Error> {
+        let (_, line, contact, account) = self.around(&row)?;
+        Ok(Unsettled {
+            message_id: row.message_id.into(),
+            attempt: uncount(row.attempt),
+            looks: uncount(row.looks),
+            since: row.searched_from.or(row.attempted_at).unwrap_or(row.queued_at),
+            from: Address::from_stored(line.address.clone()),
+            to: Address::from_stored(contact.address.clone()),
+            account: directory::account_entry(account.clone())?,
+            when_uncertain: word("line", WhenUncertain::parse, &line.when_uncertain)?,
+        })
+    }
+
+    fn claimed(&self, row: outbox::Model) -> Result<Claimed, Error> {
+        let (message, line, contact, account) = self.around(&row)?;
         Ok(Claimed {
             message_id: row.message_id.into(),
             attempt: uncount(row.attempt),

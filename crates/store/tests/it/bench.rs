@@ -93,6 +93,7 @@ impl Bench {
             on_update: String::new(),
             guard: Guard::default(),
             per_second,
+            when_uncertain: Default::default(),
         };
         self.store.add_line(NewLine { settings, account_sid: account.into() }).await.unwrap();
     }

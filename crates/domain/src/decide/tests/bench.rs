@@ -7,7 +7,7 @@ use super::shelf::Shelf;
 use crate::case::{Case, CaseStatus, Trail, TrailEntry};
 use crate::command::{Command, EventFacts, Reply};
 use crate::decide::{Outcome, decide};
-use crate::line::{Acknowledgements, DEFAULT_ON_OPEN, DEFAULT_ON_REOPEN, Guard, Line, Rules};
+use crate::line::{Acknowledgements, DEFAULT_ON_OPEN, DEFAULT_ON_REOPEN, Guard, Line, Rules, WhenUncertain};
 use crate::message::{Direction, Message, Rule};
 use crate::outbox::{AttemptOutcome, OutboxState};
 use crate::plan::{Keys, plan};
@@ -62,6 +62,7 @@ pub(super) fn line(webhook_id: &str, address: &str, account: u128) -> Line {
             on_update: None,
         },
         guard: Guard::default(),
+        when_uncertain: WhenUncertain::Hold,
     }
 }
 
@@ -179,6 +180,7 @@ impl Bench {
             row.attempt += 1;
             row.state = OutboxState::Sending;
             row.lease_until = Some(self.now + TimeDelta::minutes(1));
+            row.settling = row.settling.of_attempt(self.now);
             (row.message_id, row.attempt)
         });
         claimed.collect()

@@ -10,7 +10,7 @@ use crate::state::EventOutcome;
 use crate::{DedupeId, DeliveryStatus, MessageId};
 
 const SOME_SID: &str = "SMffffffffffffffffffffffffffffffff";
-const NO_DOUBLE: Outcome = Outcome::Reported { duplicate_send: false };
+const NO_DOUBLE: Outcome = Outcome::Reported { duplicate_send: false, settled: false };
 
 fn status(bench: &Bench, id: MessageId) -> DeliveryStatus {
     bench.message(id).progress.status()
@@ -94,7 +94,7 @@ fn a_second_text_for_one_message_is_noticed() {
     bench.attempted(id, 1, AttemptOutcome::Uncertain);
     bench.attempted(id, 1, accepted(&first));
     let report = bench.report(&second, DeliveryStatus::Delivered, Some((id, 1)));
-    assert_eq!(bench.take(report), Outcome::Reported { duplicate_send: true });
+    assert_eq!(bench.take(report), Outcome::Reported { duplicate_send: true, settled: false });
     assert_eq!(status(&bench, id), DeliveryStatus::Queued, "our text's own way is not touched by it");
     assert_eq!(bench.message(id).provider_sid, Some(first));
     let entry = bench.trail(Trail::DuplicateSendDetected)[0];
@@ -178,6 +178,6 @@ fn a_second_text_the_customer_refused_is_an_opt_out_too() {
     let first = bench.sid();
     bench.attempted(id, 1, accepted(&first));
     let second = bench.report_on(MAIN, SOME_SID, DeliveryStatus::Failed, Some(21_610), Some((id, 1)));
-    assert_eq!(bench.take(second), Outcome::Reported { duplicate_send: true });
+    assert_eq!(bench.take(second), Outcome::Reported { duplicate_send: true, settled: false });
     assert_eq!(bench.reply(case, "hello?", None), Outcome::Refused(Refusal::OptedOut));
 }

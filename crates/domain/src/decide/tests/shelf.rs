@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::case::{Case, Conversation, TrailEntry};
 use crate::contact::Contact;
-use crate::message::Message;
+use crate::message::{Direction, Message};
 use crate::outbox::Outgoing;
 use crate::plan::Keys;
 use crate::state::{EventRow, State};
@@ -132,6 +132,16 @@ impl Shelf {
                 state.replies.insert(key.clone(), *id);
             }
         }
+        let settling: Vec<_> = keys.settling.iter().filter_map(|id| self.messages.get(id)).collect();
+        let alike = |other: &&Message| {
+            let same = |it: &&Message| {
+                (it.account_id, it.contact_id, &it.body) == (other.account_id, other.contact_id, &other.body)
+            };
+            other.direction == Direction::Outbound
+                && other.provider_sid.is_none()
+                && settling.iter().any(same)
+        };
+        ids.extend(self.messages.values().filter(alike).map(|message| message.id));
         for id in ids {
             state.messages.extend(self.messages.get(&id).map(|message| (id, message.clone())));
             state.outbox.extend(self.outbox.get(&id).map(|row| (id, row.clone())));
