@@ -88,6 +88,9 @@ pub enum Source {
     Webhook,
     /// From ingest's local spill, after the stream came back.
     Spill,
+    /// Made from the provider's list of messages, for a webhook that never reached us. Nobody signed it: it was fetched
+    /// with the account's own credentials.
+    List,
 }
 
 /// A verified request, as it came. `Debug` leaves the target and the body out: they hold what people wrote.

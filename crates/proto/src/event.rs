@@ -97,6 +97,7 @@ fn source_on_the_wire(source: Source) -> v1::EventSource {
     match source {
         Source::Webhook => v1::EventSource::Webhook,
         Source::Spill => v1::EventSource::Spill,
+        Source::List => v1::EventSource::List,
     }
 }
 
@@ -104,6 +105,7 @@ fn source(number: i32) -> Result<Source, Unreadable> {
     match v1::EventSource::try_from(number) {
         Ok(v1::EventSource::Webhook) => Ok(Source::Webhook),
         Ok(v1::EventSource::Spill) => Ok(Source::Spill),
+        Ok(v1::EventSource::List) => Ok(Source::List),
         Ok(v1::EventSource::Unspecified) | Err(_) => Err(Unreadable::Source(number)),
     }
 }
@@ -136,7 +138,7 @@ mod tests {
     fn any_event() -> impl Strategy<Value = Event> {
         let kinds =
             prop_oneof![Just(EventKind::Message), Just(EventKind::MessageStatus), Just(EventKind::Other)];
-        let sources = prop_oneof![Just(Source::Webhook), Just(Source::Spill)];
+        let sources = prop_oneof![Just(Source::Webhook), Just(Source::Spill), Just(Source::List)];
         let words = ("[!-~]{1,200}", any::<String>(), any::<String>(), any::<String>(), any::<String>());
         let trace = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);
         let time = (-62_135_596_800_i64..253_402_300_800, 0_u32..1_000_000_000);

@@ -70,12 +70,31 @@ fn other() -> Event {
     }
 }
 
+/// A text that no webhook brought.
+fn listed() -> Event {
+    Event {
+        dedupe_id: DedupeId::new("i:AC00000000000000000000000000000001:MM00000000000000000000000000000003")
+            .expect("an id"),
+        kind: EventKind::Message,
+        source: Source::List,
+        line: "demo".into(),
+        method: "POST".into(),
+        target: "/inbound/demo".into(),
+        content_type: "application/x-www-form-urlencoded".into(),
+        body: b"MessageSid=MM00000000000000000000000000000003&From=%2B12065550100&To=%2B12065550199&Body="
+            .to_vec(),
+        received_at: at("2026-11-20T15:23:02Z"),
+        trace: BTreeMap::new(),
+    }
+}
+
 #[test]
 fn events_of_every_earlier_version_still_decode() {
-    let fixtures: [(&[u8], Event); 3] = [
+    let fixtures: [(&[u8], Event); 4] = [
         (include_bytes!("../fixtures/0.1.0-text.bin"), text()),
         (include_bytes!("../fixtures/0.1.0-status.bin"), status()),
         (include_bytes!("../fixtures/0.1.0-other.bin"), other()),
+        (include_bytes!("../fixtures/0.2.0-listed.bin"), listed()),
     ];
     for (bytes, event) in fixtures {
         assert_eq!(decode(bytes), Ok(event));

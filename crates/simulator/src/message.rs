@@ -198,6 +198,38 @@ impl Message {
     }
 }
 
+impl Message {
+    /// Its files as the REST API lists them. They have no ids of their own here: the place says which one it is.
+    pub(crate) fn files(&self, mount: &str) -> Value {
+        let it = &self.envelope;
+        let uri = format!("{mount}/{API_VERSION}/Accounts/{}/Messages/{}/Media", it.account, it.sid);
+        let file = |(place, media): (usize, &Media)| {
+            let id = format!("ME{place:032x}");
+            json!({
+                "account_sid": it.account,
+                "content_type": media.content_type,
+                "date_created": rfc2822(it.created),
+                "date_updated": rfc2822(it.created),
+                "parent_sid": it.sid,
+                "uri": format!("{uri}/{id}.json"),
+                "sid": id,
+            })
+        };
+        let files: Vec<_> = it.media.iter().enumerate().map(file).collect();
+        json!({
+            "first_page_uri": format!("{uri}.json?PageSize=50&Page=0"),
+            "next_page_uri": Value::Null,
+            "previous_page_uri": Value::Null,
+            "page": 0,
+            "page_size": 50,
+            "start": 0,
+            "end": files.len().saturating_sub(1),
+            "uri": format!("{uri}.json?PageSize=50&Page=0"),
+            "media_list": files,
+        })
+    }
+}
+
 /// How messages are found.
 #[derive(PartialEq, Eq, Hash, Clone)]
 pub(crate) enum Key {

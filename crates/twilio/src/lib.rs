@@ -5,6 +5,7 @@
 //! - [`webhook`] turns it into the domain's words and names it for deduplication;
 //! - [`twiml`] is what is answered;
 //! - [`rest`] sends texts and says, of every attempt, whether another one may follow;
+//! - [`listed`] makes of a listed message the webhook that should have told of it;
 //! - [`codes`] is what Twilio's error numbers mean, in sentences that may be shown.
 //!
 //! `rest` builds its client on rustls without choosing a provider: `main` and every test binary install one
@@ -13,6 +14,7 @@
 pub mod codes;
 pub mod content;
 pub mod explain;
+pub mod listed;
 pub mod parameters;
 pub mod rest;
 pub mod signature;

@@ -5,6 +5,7 @@
 //! a text or a credential.
 
 mod answer;
+mod media;
 mod message;
 mod read;
 mod send;

@@ -82,6 +82,8 @@ pub enum EventSource {
     Webhook = 1,
     /// From ingest's local spill, after the stream came back.
     Spill = 2,
+    /// From the provider's list of messages: the webhook it tells of never reached us.
+    List = 3,
 }
 impl EventSource {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -93,6 +95,7 @@ impl EventSource {
             Self::Unspecified => "EVENT_SOURCE_UNSPECIFIED",
             Self::Webhook => "EVENT_SOURCE_WEBHOOK",
             Self::Spill => "EVENT_SOURCE_SPILL",
+            Self::List => "EVENT_SOURCE_LIST",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -101,6 +104,7 @@ impl EventSource {
             "EVENT_SOURCE_UNSPECIFIED" => Some(Self::Unspecified),
             "EVENT_SOURCE_WEBHOOK" => Some(Self::Webhook),
             "EVENT_SOURCE_SPILL" => Some(Self::Spill),
+            "EVENT_SOURCE_LIST" => Some(Self::List),
             _ => None,
         }
     }

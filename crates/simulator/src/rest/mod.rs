@@ -1,4 +1,4 @@
-//! Twilio's REST API, as far as casewire uses it: Messages create, fetch, list and delete.
+//! Twilio's REST API, as far as casewire uses it: Messages create, fetch, list and delete, and what files they have.
 
 mod answer;
 mod auth;
@@ -27,11 +27,15 @@ impl Simulator {
                 .route(web::get().to(read::fetch))
                 .route(web::delete().to(read::delete))
                 .default_service(web::to(wrong_method));
+            let media = web::resource("/Messages/{sid}/Media.json")
+                .route(web::get().to(read::media))
+                .default_service(web::to(wrong_method));
             let accounts = web::scope("/2010-04-01/Accounts/{account}")
                 .app_data(simulator.clone())
                 .app_data(PayloadConfig::new(simulator.config().body_max))
                 .service(messages)
                 .service(message)
+                .service(media)
                 .default_service(web::to(not_found));
             app.service(accounts);
         }

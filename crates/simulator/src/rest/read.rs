@@ -37,6 +37,14 @@ pub(super) async fn delete(
     }
 }
 
+/// The files of a message. Source: Media list in Twilio's OpenAPI.
+pub(super) async fn media(request: HttpRequest, simulator: Data<Simulator>) -> Result<HttpResponse, Refusal> {
+    let account = auth::account(&request, &simulator)?;
+    let state = simulator.state();
+    let (_, message) = state.find(&account, sid(&request)?).ok_or(Refusal::of(20_404))?;
+    Ok(HttpResponse::Ok().json(message.files(mount(&request))))
+}
+
 fn sid(request: &HttpRequest) -> Result<Sid, Refusal> {
     let sid = request.match_info().get("sid").and_then(|sid| sid.parse().ok());
     sid.ok_or(Refusal::of(20_404))

@@ -144,7 +144,7 @@ impl Client {
 }
 
 /// The body of a successful answer.
-fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ReadError> {
+pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ReadError> {
     let (status, http_status, code) = (answer.status, answer.status.as_u16(), answer.code());
     let unavailable = |reason| ReadError::Unavailable { reason, retry_after: answer.retry_after };
     if status == StatusCode::OK {
