@@ -6,6 +6,7 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 
 mod m20261120_000001_first;
 mod m20261120_000002_settling;
+mod m20261120_000003_sweeping;
 
 /// All migrations, oldest first.
 pub(crate) struct Migrator;
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261120_000001_first::Migration),
             Box::new(m20261120_000002_settling::Migration),
+            Box::new(m20261120_000003_sweeping::Migration),
         ]
     }
 }

@@ -7,6 +7,7 @@ mod cases;
 mod desk;
 mod outages;
 mod sending;
+mod sweeping;
 mod texts;
 
 /// Tells one story on each database.

@@ -1,0 +1,260 @@
+//! Comparing the provider's lists with what is stored: who asked, how far each line is, and what was found.
+
+use std::collections::HashMap;
+
+use casewire_domain::message::Direction;
+use casewire_domain::{DeliveryStatus, LineId, Progress};
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Store;
+use crate::entity::{account, json, line_listing, message, reconciliation, request};
+use crate::error::Error;
+
+/// One comparison of the provider's lists with what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconciliation {
+    /// Its id: of the request, where a person asked for it.
+    pub id: Uuid,
+    /// What began it.
+    pub asked_by: AskedBy,
+    /// From when on; `None` where each line has a beginning of its own.
+    pub since: Option<DateTime<Utc>>,
+    /// When it began, by the worker's clock.
+    pub started_at: DateTime<Utc>,
+    /// When it ended; `None` while it runs, or where its worker is gone.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// How many lines there are to compare.
+    pub lines_total: u32,
+    /// Those compared so far, and the one in work.
+    pub lines: Vec<LineReport>,
+}
+
+/// What begins a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedBy {
+    /// Its time had come.
+    Schedule,
+    /// `casewire reconcile`.
+    Person,
+}
+
+/// What was found on one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineReport {
+    /// The line, by the id of its webhook.
+    pub line: String,
+    /// From when on.
+    pub since: DateTime<Utc>,
+    /// Texts the provider has, both ways.
+    pub listed: u32,
+    /// Of these, those that were known and as they are here.
+    pub known: u32,
+    /// Customers' texts that were missing and are in their cases now, or set aside with a reason.
+    pub brought_in: u32,
+    /// Of these, those that are dead letters.
+    #[serde(default)]
+    pub set_aside: u32,
+    /// Delivery statuses that were behind and no longer are.
+    pub statuses_corrected: u32,
+    /// Texts from the line that casewire did not send.
+    pub unknown_outbound: u32,
+    /// Texts that were missing and could not be brought in.
+    pub failures: u32,
+    /// Why the comparison did not come to its end.
+    #[serde(default)]
+    pub trouble: Option<String>,
+    /// Whether it did.
+    pub complete: bool,
+}
+
+impl AskedBy {
+    /// The word for it in the database and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Person => "person",
+        }
+    }
+}
+
+/// The kind of request that asks for a comparison.
+const RECONCILE: &str = "reconcile";
+
+/// How long reports are kept: an hourly one is 8 KB a day for each line.
+const KEPT_DAYS: i64 = 90;
+
+impl Store {
+    /// Asks a worker to compare the provider's lists from then on; the request's id, which the report will have.
+    pub async fn request_reconciliation(&self, since: DateTime<Utc>) -> Result<Uuid, Error> {
+        self.in_tx(move |tx, inner| {
+            Box::pin(async move {
+                let id = (inner.mint)();
+                let row = request::ActiveModel {
+                    id: Set(id),
+                    kind: Set(RECONCILE.to_owned()),
+                    subject: Set(since.to_rfc3339()),
+                    created_at: Set(tx.at),
+                    done_at: Set(None),
+                    outcome: Set(None),
+                };
+                row.insert(&tx.connection).await?;
+                Ok(id)
+            })
+        })
+        .await
+    }
+
+    /// The oldest such request nobody has done yet, and from when on it asks.
+    pub async fn open_reconciliation(&self) -> Result<Option<(Uuid, DateTime<Utc>)>, Error> {
+        let found = request::Entity::find()
+            .filter(Expr::cust("done_at is null"))
+            .filter(request::Column::Kind.eq(RECONCILE))
+            .order_by_asc(request::Column::CreatedAt)
+            .one(&self.inner.connections.reader);
+        let row = self.in_time(async { Ok(found.await?) }).await?;
+        let request = |row: request::Model| {
+            let since = DateTime::parse_from_rfc3339(&row.subject);
+            let since = since.map_err(|_| Error::Unreadable { table: "request", what: "its time" })?;
+            Ok((row.id, since.to_utc()))
+        };
+        row.map(request).transpose()
+    }
+
+    /// Writes a report, or how far it has come.
+    pub async fn put_reconciliation(&self, report: Reconciliation) -> Result<(), Error> {
+        self.in_tx(move |tx, _| {
+            Box::pin(async move {
+                let old = tx.at - TimeDelta::days(KEPT_DAYS);
+                reconciliation::Entity::delete_many()
+                    .filter(reconciliation::Column::StartedAt.lt(old))
+                    .exec(&tx.connection)
+                    .await?;
+                let row = reconciliation::ActiveModel {
+                    id: Set(report.id),
+                    asked_by: Set(report.asked_by.as_str().to_owned()),
+                    since: Set(report.since),
+                    started_at: Set(report.started_at),
+                    finished_at: Set(report.finished_at),
+                    lines_total: Set(i32::try_from(report.lines_total).unwrap_or(i32::MAX)),
+                    lines: Set(serde_json::json!(report.lines)),
+                };
+                use reconciliation::Column::{FinishedAt, Lines, LinesTotal, StartedAt};
+                let again = OnConflict::column(reconciliation::Column::Id)
+                    .update_columns([StartedAt, FinishedAt, LinesTotal, Lines])
+                    .to_owned();
+                reconciliation::Entity::insert(row)
+                    .on_conflict(again)
+                    .exec_without_returning(&tx.connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// One report, finished or not.
+    pub async fn reconciliation(&self, id: Uuid) -> Result<Option<Reconciliation>, Error> {
+        let found = reconciliation::Entity::find_by_id(id).one(&self.inner.connections.reader);
+        let row = self.in_time(async { Ok(found.await?) }).await?;
+        row.map(read).transpose()
+    }
+
+    /// The newest reports.
+    pub async fn reconciliations(&self, most: u64) -> Result<Vec<Reconciliation>, Error> {
+        let found = reconciliation::Entity::find()
+            .order_by_desc(reconciliation::Column::StartedAt)
+            .limit(most)
+            .all(&self.inner.connections.reader);
+        self.in_time(async { Ok(found.await?) }).await?.into_iter().map(read).collect()
+    }
+
+    /// When the last comparison ended in which all lines came to their end; `None` before the first.
+    pub async fn reconciled_at(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        let found = reconciliation::Entity::find()
+            .select_only()
+            .column(reconciliation::Column::FinishedAt)
+            .filter(reconciliation::Column::FinishedAt.is_not_null())
+            .order_by_desc(reconciliation::Column::FinishedAt)
+            .into_tuple::<Option<DateTime<Utc>>>()
+            .one(&self.inner.connections.reader);
+        Ok(self.in_time(async { Ok(found.await?) }).await?.flatten())
+    }
+
+    /// Up to when each line was compared with the provider's list.
+    pub async fn listed_to(&self) -> Result<HashMap<LineId, DateTime<Utc>>, Error> {
+        let found = line_listing::Entity::find().all(&self.inner.connections.reader);
+        let rows = self.in_time(async { Ok(found.await?) }).await?;
+        Ok(rows.into_iter().map(|row| (row.line_id.into(), row.listed_to)).collect())
+    }
+
+    /// Writes down up to when a line was compared. It never goes back.
+    pub async fn put_listed_to(&self, line: LineId, to: DateTime<Utc>) -> Result<(), Error> {
+        self.in_tx(move |tx, _| {
+            Box::pin(async move {
+                let row = line_listing::ActiveModel { line_id: Set(line.0), listed_to: Set(to) };
+                let forward = OnConflict::column(line_listing::Column::LineId)
+                    .update_column(line_listing::Column::ListedTo)
+                    .action_and_where(Expr::cust("excluded.listed_to > line_listing.listed_to"))
+                    .to_owned();
+                line_listing::Entity::insert(row)
+                    .on_conflict(forward)
+                    .exec_without_returning(&tx.connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// How far our texts of these ids have come, for those that are ours: sent through this account, by the
+    /// provider's id of it.
+    pub async fn outbound_progress(
+        &self,
+        account_sid: &str,
+        sids: &[String],
+    ) -> Result<HashMap<String, Progress>, Error> {
+        type Row = (Option<String>, i32, Option<String>, Option<i32>);
+        let reader = &self.inner.connections.reader;
+        let rows = self.in_time(async {
+            let owner =
+                account::Entity::find().filter(account::Column::Sid.eq(account_sid)).one(reader).await?;
+            let Some(owner) = owner else { return Ok(Vec::new()) };
+            let ours = message::Entity::find()
+                .select_only()
+                .column(message::Column::ProviderSid)
+                .column(message::Column::Seen)
+                .column(message::Column::ErrorStatus)
+                .column(message::Column::ErrorCode)
+                .filter(message::Column::ProviderSid.is_in(sids))
+                .filter(message::Column::AccountId.eq(owner.id))
+                .filter(message::Column::Direction.eq(Direction::Outbound.as_str()));
+            Ok(ours.into_tuple::<Row>().all(reader).await?)
+        });
+        let rows = rows.await?;
+        let progress = |(sid, seen, status, code): Row| {
+            let status = status.as_deref().and_then(DeliveryStatus::parse);
+            let error = status.zip(code.and_then(|code| u32::try_from(code).ok()));
+            Some((sid?, Progress::from_stored(u8::try_from(seen).unwrap_or(0), error)))
+        };
+        Ok(rows.into_iter().filter_map(progress).collect())
+    }
+}
+
+fn read(row: reconciliation::Model) -> Result<Reconciliation, Error> {
+    let asked_by = [AskedBy::Schedule, AskedBy::Person].into_iter().find(|by| by.as_str() == row.asked_by);
+    Ok(Reconciliation {
+        id: row.id,
+        asked_by: asked_by.ok_or(Error::Unreadable { table: "reconciliation", what: "an unknown word" })?,
+        since: row.since,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        lines_total: u32::try_from(row.lines_total).unwrap_or(0),
+        lines: json("reconciliation", row.lines)?,
+    })
+}
