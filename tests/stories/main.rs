@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod cluster;
+#[cfg(target_os = "linux")]
+mod durability;
 mod kit;
 mod up;

@@ -182,6 +182,20 @@ impl Start {
         self
     }
 
+    /// Starts it by way of another program, which takes it and its arguments after its own.
+    #[must_use]
+    pub fn under<T: Into<OsString>>(
+        mut self,
+        program: impl AsRef<Path>,
+        arguments: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let mut all: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        all.push(std::mem::replace(&mut self.program, program.as_ref().to_path_buf()).into());
+        all.append(&mut self.arguments);
+        self.arguments = all;
+        self
+    }
+
     /// Sets a variable of its environment.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {

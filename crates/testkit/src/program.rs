@@ -36,6 +36,11 @@ pub(crate) fn postgres(name: &str) -> Result<PathBuf> {
     search(name, &folders)
 }
 
+/// The tracer of system calls.
+pub fn strace() -> Result<PathBuf> {
+    search("strace", &on_path())
+}
+
 fn search(name: &str, folders: &[PathBuf]) -> Result<PathBuf> {
     if let Some(found) = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()) {
         return Ok(found);

@@ -11,6 +11,7 @@ use casewire_domain::Address;
 use casewire_domain::directory::Directory;
 use casewire_runtime::shutdown::Shutdown;
 use casewire_simulator::{Account, Config, Lifecycle, Simulator};
+use casewire_testkit::process::Start;
 use casewire_testkit::{NatsServer, Postgres};
 use tempfile::TempDir;
 
@@ -218,9 +219,12 @@ impl Cluster {
 
     /// Runs a command beside the roles, with their configuration; what it printed.
     pub(crate) async fn command(&self, args: &[&str]) -> String {
-        let start =
-            self.environment.iter().fold(casewire(args), |start, (name, value)| start.env(name, value));
-        start.run_well(COMMAND).await.unwrap()
+        self.program(args).run_well(COMMAND).await.unwrap()
+    }
+
+    /// A command or a role beside the roles, with their configuration, to be started.
+    pub(crate) fn program(&self, args: &[&str]) -> Start {
+        self.environment.iter().fold(casewire(args), |start, (name, value)| start.env(name, value))
     }
 
     /// A private file for a command to read.
