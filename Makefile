@@ -6,7 +6,7 @@ DENY_VERSION := 0.20.2
 MACHETE_VERSION := 0.9.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check tools fmt lint unit deny unused test-nats-current servers deploy-check fuzz
+.PHONY: help up test check tools fmt lint unit deny unused test-nats-current servers deploy-check fuzz up-kills
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,3 +59,8 @@ deploy-check: ## compose file, Dockerfile and NATS configuration, with tools fro
 
 fuzz: ## search for inputs that break the parsers: TARGET=form SECONDS=60 (without: each target for 10 minutes)
 	@scripts/fuzz.sh "$(TARGET)" "$(or $(SECONDS),600)"
+
+up-kills: ## kill `up` 200 times under load and compare all books (KILLS=200 SEED=…)
+	@scripts/tools.sh compiler
+	CASEWIRE_UP_KILLS="$(or $(KILLS),200)" $(if $(SEED),CASEWIRE_SEED="$(SEED)") $(CARGO) test --locked --release -p casewire \
+		--test stories -- --exact --nocapture up::restart::no_kill_loses_a_text_or_sends_anything_twice

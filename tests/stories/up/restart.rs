@@ -48,8 +48,10 @@ async fn after_an_end_and_a_start_everything_is_where_it_was() {
     up.stop().await;
 }
 
-/// People who text.
-const PEOPLE: u64 = 40;
+/// People who text; a list of cases has room for them.
+const PEOPLE: u64 = 200;
+/// How often `up` is killed, when `CASEWIRE_UP_KILLS` does not say otherwise.
+const KILLS: usize = 20;
 /// Clients that text at the same time.
 const CLIENTS: u64 = 4;
 
@@ -121,8 +123,7 @@ impl Rig {
     }
 
     /// Texts until the end; the words of each are its SID.
-    async fn customer(self: Arc<Self>, client: u64) {
-        let mut dice = Dice::new(client);
+    async fn customer(self: Arc<Self>, mut dice: Dice) {
         while !self.done.load(Ordering::Acquire) {
             let (sid, from) = (message_sid(), person(dice.below(PEOPLE)));
             for _ in 0..100 {
@@ -136,8 +137,7 @@ impl Rig {
     }
 
     /// Replies until the end, each with a key and as often as it takes.
-    async fn agent(self: Arc<Self>) {
-        let mut dice = Dice::new(CLIENTS);
+    async fn agent(self: Arc<Self>, mut dice: Dice) {
         while !self.done.load(Ordering::Acquire) {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let numbers = self.numbers().await.unwrap_or_default();
@@ -186,11 +186,15 @@ impl Rig {
 /// Lets people text and an agent answer while `ends` end one `up` after the other; then compares all books.
 async fn no_end_loses_or_repeats_anything(ends: usize, end: impl AsyncFn(Up)) {
     let (rig, mut up) = Rig::start().await;
-    let mut crowd: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(rig.clone().customer(client))).collect();
-    crowd.push(tokio::spawn(rig.clone().agent()));
-    let mut dice = Dice::new(99);
+    let seed = seed();
+    say(&format!("{ends} ends of `up`, seed {seed}"));
+    let dice = |who: u64| Dice::new(seed.wrapping_add(who));
+    let mut crowd: Vec<_> =
+        (1..=CLIENTS).map(|client| tokio::spawn(rig.clone().customer(dice(client)))).collect();
+    crowd.push(tokio::spawn(rig.clone().agent(dice(0))));
+    let mut moments = dice(CLIENTS + 1);
     for _ in 0..ends {
-        tokio::time::sleep(Duration::from_millis(200 + dice.below(500))).await;
+        tokio::time::sleep(Duration::from_millis(200 + moments.below(500))).await;
         end(up).await;
         up = rig.again().await;
     }
@@ -217,6 +221,14 @@ async fn no_end_loses_or_repeats_anything(ends: usize, end: impl AsyncFn(Up)) {
     .unwrap();
     check(&rig).await;
     up.stop().await;
+}
+
+/// `CASEWIRE_SEED`, or any: what runs at the same time is never the same twice, but who texts and when they end is.
+fn seed() -> u64 {
+    match std::env::var("CASEWIRE_SEED") {
+        Ok(seed) => seed.parse().unwrap(),
+        Err(_) => uuid::Uuid::now_v7().as_u64_pair().1,
+    }
 }
 
 /// Whether every text of ours was accepted, or held, or waits behind one that is held.
@@ -290,7 +302,8 @@ fn check_received(rig: &Rig, cases: &[Value]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_kill_loses_a_text_or_sends_anything_twice() {
-    no_end_loses_or_repeats_anything(20, async |up| up.process.kill().unwrap()).await;
+    let kills = std::env::var("CASEWIRE_UP_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    no_end_loses_or_repeats_anything(kills, async |up| up.process.kill().unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
