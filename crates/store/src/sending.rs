@@ -4,6 +4,7 @@ mod parties;
 mod settling;
 mod turns;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use casewire_domain::directory::AccountEntry;
@@ -32,6 +33,8 @@ pub struct Claim {
     pub lease: Duration,
     /// Accounts whose breaker is open: their messages wait.
     pub paused: Vec<AccountId>,
+    /// Accounts that may send so many texts now and no more.
+    pub slowed: Vec<(AccountId, usize)>,
 }
 
 /// A message to send now. Its attempt is committed as begun.
@@ -73,12 +76,16 @@ impl Store {
         self.in_tx(move |tx, inner| {
             Box::pin(async move {
                 let mut ids = Vec::new();
+                let mut slowed: HashMap<_, _> = claim.slowed.into_iter().collect();
                 for line in turns::due_lines(tx, &claim.paused).await? {
                     let left = claim.most - ids.len();
-                    if left == 0 {
-                        break;
+                    let may = slowed.get(&line.account()).map_or(left, |may| left.min(*may));
+                    if may == 0 {
+                        continue;
                     }
-                    ids.extend(claim_of_line(tx, inner, &line, left).await?);
+                    let taken = claim_of_line(tx, inner, &line, may).await?;
+                    slowed.entry(line.account()).and_modify(|may| *may -= taken.len());
+                    ids.extend(taken);
                 }
                 begin_attempts(tx, &ids, claim.lease).await?;
                 let again_in = turns::next_turn(tx).await?.map(rate::round);

@@ -7,16 +7,16 @@ use casewire_domain::command::Command;
 use casewire_domain::outbox::AttemptOutcome;
 use casewire_runtime::config;
 use casewire_store::Claimed;
-use casewire_twilio::rest::{Credentials, Send, SendOutcome};
+use casewire_twilio::rest::{Send, SendOutcome, Trouble};
 use casewire_twilio::webhook::status_url;
-use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
-use crate::Deps;
 use crate::backoff::doubled;
 use crate::breakers::Breakers;
 use crate::metrics::Metrics;
+use crate::pace::Paces;
+use crate::{Deps, credentials};
 
 /// What every attempt needs.
 pub(crate) struct Post {
@@ -24,7 +24,8 @@ pub(crate) struct Post {
     pub(crate) deps: Arc<Deps>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) outcomes: mpsc::Sender<Command>,
-    pub(crate) breakers: Breakers,
+    pub(crate) breakers: Arc<Breakers>,
+    pub(crate) paces: Paces,
 }
 
 impl Post {
@@ -49,8 +50,7 @@ impl Post {
         let send =
             Send { from: &message.from, to: &message.to, body: &message.body, status_callback: &callback };
         let account = &message.account.sid;
-        for auth_token in self.tokens(message) {
-            let credentials = Credentials { account_sid: account.clone(), auth_token };
+        for credentials in credentials::of(&message.account, &self.deps.master_key) {
             let begun = Instant::now();
             let outcome = self.deps.provider.send(&credentials, &send).await;
             self.metrics.sends.attempt(&outcome, begun.elapsed());
@@ -74,21 +74,13 @@ impl Post {
         AttemptOutcome::NotProcessed { retry_after: self.settings.refused_pause }
     }
 
-    fn tokens(&self, message: &Claimed) -> Vec<SecretString> {
-        let place = message.account.id.to_string();
-        let open = |token| {
-            let opened = self.deps.master_key.open(token, &place);
-            opened.inspect_err(|error| {
-                tracing::error!(event = "token_sealed", account = message.account.sid, %error, "an account's token cannot be opened");
-            })
-        };
-        message.account.tokens.iter().filter_map(|token| open(token).ok()).collect()
-    }
-
     fn meaning(&self, message: &Claimed, outcome: SendOutcome) -> AttemptOutcome {
         match outcome {
             SendOutcome::Accepted { sid, status } => AttemptOutcome::Accepted { provider_sid: sid, status },
-            SendOutcome::NotProcessed { retry_after, .. } => {
+            SendOutcome::NotProcessed { reason, retry_after } => {
+                if reason == Trouble::Throttled {
+                    self.paces.refused(message.account.id, retry_after, Instant::now());
+                }
                 AttemptOutcome::NotProcessed { retry_after: self.pause(message, retry_after) }
             }
             SendOutcome::AccountRefused { .. } => {
@@ -96,7 +88,7 @@ impl Post {
             }
             SendOutcome::Rejected { code, .. } => AttemptOutcome::Rejected { code },
             SendOutcome::Uncertain { reason } => {
-                tracing::warn!(event = "send_uncertain", message.id = %message.message_id, attempt = message.attempt, %reason, "nobody knows whether the provider took a text: it is held");
+                tracing::warn!(event = "send_uncertain", message.id = %message.message_id, attempt = message.attempt, %reason, "nobody knows whether the provider took a text: it is looked for");
                 AttemptOutcome::Uncertain
             }
         }

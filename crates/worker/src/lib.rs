@@ -7,14 +7,17 @@ mod backoff;
 mod batch;
 mod breakers;
 mod chores;
+mod credentials;
 mod database;
 mod directory;
 mod metrics;
+mod pace;
 mod pipeline;
 mod provider;
 mod reading;
 mod recorder;
 mod sender;
+mod settler;
 mod suspicion;
 
 use std::sync::Arc;
@@ -89,7 +92,11 @@ impl Worker {
         }
         let Self { settings, sender, deps, metrics, queued } = self;
         let outcomes = recorder::start(shutdown, &deps, &metrics, &sender, queued.clone());
-        let sender = sender::Sender::new(sender, &deps, &metrics, queued.clone(), outcomes);
+        let breakers = Arc::<breakers::Breakers>::default();
+        let settler =
+            settler::Settler::new(sender.clone(), &deps, &metrics, breakers.clone(), outcomes.clone());
+        shutdown.spawn_critical("settler", settler.run(shutdown.token()));
+        let sender = sender::Sender::new(sender, &deps, &metrics, queued.clone(), breakers, outcomes);
         shutdown.spawn_critical("sender", sender.run(shutdown.token()));
         let publisher = directory::publish(settings.clone(), deps.clone(), remade, shutdown.token());
         shutdown.spawn_critical("directory", publisher);

@@ -9,7 +9,7 @@ use casewire_domain::command::Command;
 use casewire_runtime::config;
 use casewire_store::{Claim, Error};
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::Deps;
@@ -17,6 +17,7 @@ use crate::attempt::Post;
 use crate::backoff::Backoff;
 use crate::breakers::Breakers;
 use crate::metrics::Metrics;
+use crate::pace::{self, Paces};
 
 /// Sends claimed texts, so many at once.
 pub(crate) struct Sender {
@@ -32,6 +33,7 @@ impl Sender {
         deps: &Arc<Deps>,
         metrics: &Arc<Metrics>,
         queued: Arc<Notify>,
+        breakers: Arc<Breakers>,
         outcomes: mpsc::Sender<Command>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(settings.concurrency.get() as usize));
@@ -40,7 +42,8 @@ impl Sender {
             deps: deps.clone(),
             metrics: metrics.clone(),
             outcomes,
-            breakers: Breakers::default(),
+            breakers,
+            paces: Paces::new(settings.clone()),
         };
         Self { settings, queued, places, post: Arc::new(post) }
     }
@@ -78,14 +81,21 @@ impl Sender {
         }
         let paused = self.post.breakers.paused();
         self.post.metrics.sends.circuits_open(paused.len());
-        let claim = Claim { most, lease: self.settings.lease, paused };
+        let slowed = self.post.paces.slowed(Instant::now());
+        let mut longest = self.settings.poll_interval;
+        if !slowed.is_empty() {
+            longest = longest.min(pace::CATCH_UP);
+        }
+        let claim = Claim { most, lease: self.settings.lease, paused, slowed };
         let claims = self.post.deps.database.claim(claim).await?;
         for message in claims.messages {
+            // At the claim and not at the POST: the next round is to know of it.
+            self.post.paces.begun(message.account.id, Instant::now());
             // Only rounds take places, so as many are free still.
             let Ok(place) = self.places.clone().acquire_owned().await else { break };
             tokio::spawn(self.post.clone().attempt(message, place));
         }
-        Ok(claims.again_in.unwrap_or(Duration::MAX).min(self.settings.poll_interval))
+        Ok(claims.again_in.unwrap_or(Duration::MAX).min(longest))
     }
 
     /// Waits until something was queued or settled and there is a place to send from, but not for longer than so

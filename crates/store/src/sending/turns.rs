@@ -23,6 +23,7 @@ const MOST_LINES: i64 = 64;
 #[derive(FromQueryResult)]
 pub(super) struct DueLine {
     id: Uuid,
+    account_id: Uuid,
     per_second: i32,
     /// Whether it ever sent, and so has a row of its own for its rate.
     rated: bool,
@@ -31,6 +32,10 @@ pub(super) struct DueLine {
 impl DueLine {
     pub(super) fn id(&self) -> LineId {
         LineId(self.id)
+    }
+
+    pub(super) fn account(&self) -> AccountId {
+        AccountId(self.account_id)
     }
 }
 
@@ -45,7 +50,7 @@ pub(super) async fn due_lines(tx: &Tx, paused: &[AccountId]) -> Result<Vec<DueLi
         format!("and l.account_id not in ({})", paused.join(", "))
     };
     let sql = format!(
-        "select l.id, l.per_second, r.next_at is not null as rated \
+        "select l.id, l.account_id, l.per_second, r.next_at is not null as rated \
          from line l left join line_rate r on r.line_id = l.id \
          where (r.next_at is null or r.next_at <= $1) {only} and exists ( \
            select 1 from outbox o where o.line_id = l.id and o.state = 'pending' and o.due_at <= $1) \

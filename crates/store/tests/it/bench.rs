@@ -161,7 +161,7 @@ impl Intruder {
 
 /// A claim of everything that is due.
 pub(crate) fn claim() -> Claim {
-    Claim { most: 100, lease: Duration::from_secs(60), paused: Vec::new() }
+    Claim { most: 100, lease: Duration::from_secs(60), paused: Vec::new(), slowed: Vec::new() }
 }
 
 /// A fresh provider id.

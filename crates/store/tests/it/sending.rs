@@ -18,6 +18,7 @@ on_both! {
     a_line_sends_no_faster_than_its_rate
     a_claim_says_when_a_line_may_go_on
     many_lines_of_a_paused_account_hold_nobody_back
+    an_account_that_is_to_slow_down_sends_no_more_than_it_may_over_all_its_lines
 }
 
 mod story {
@@ -240,5 +241,22 @@ mod story {
         let paused = Claim { paused: vec![other], ..claim() };
         let claimed = bench.store.claim(paused).await.unwrap().messages;
         assert_eq!(claimed.iter().map(|c| c.to.reveal()).collect::<Vec<_>>(), [IAN]);
+    }
+
+    pub(super) async fn an_account_that_is_to_slow_down_sends_no_more_than_it_may_over_all_its_lines(
+        bench: Bench,
+    ) {
+        for i in 0..5 {
+            let line = format!("other{i}");
+            bench.add_foreign_line(&line, &format!("+1555100{i:04}")).await;
+            bench.store.handle_one(crate::bench::text(&line, HEATHER, "hi", &sid())).await.unwrap();
+        }
+        let accounts = bench.store.accounts().await.unwrap();
+        let other = accounts.iter().find(|account| account.lines > 1).unwrap().id;
+        bench.placed(IAN, "hello").await;
+        let slowed = Claim { slowed: vec![(other, 3)], ..claim() };
+        let claimed = bench.store.claim(slowed).await.unwrap().messages;
+        let of_other = claimed.iter().filter(|claimed| claimed.account.id == other).count();
+        assert_eq!((of_other, claimed.len()), (3, 4));
     }
 }

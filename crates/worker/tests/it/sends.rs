@@ -102,7 +102,7 @@ async fn an_attempt_whose_process_died_is_held_and_never_sent_again() -> Result<
     let bench = Bench::idle(Plan::default()).await?;
     bench.store.handle_one(texted("main", HEATHER, "my heater is broken")).await?;
     // Another process claimed it, and died before it could tell what came of it.
-    let claim = Claim { most: 1, lease: Duration::from_millis(300), paused: Vec::new() };
+    let claim = Claim { most: 1, lease: Duration::from_millis(300), paused: Vec::new(), slowed: Vec::new() };
     assert_eq!(bench.store.claim(claim).await?.messages.len(), 1);
     let _worker = bench.worker()?;
     bench.stands(HEATHER, &[(Queued, Some(Uncertain))]).await?;

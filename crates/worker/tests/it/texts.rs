@@ -65,7 +65,7 @@ async fn a_status_before_its_text_is_known_is_applied_within_two_seconds() -> Re
     let bench = Bench::idle(Plan::default()).await?;
     bench.store.handle_one(texted("main", HEATHER, "my heater is broken")).await?;
     // Whoever sends the answer is slow to tell of it.
-    let claim = Claim { most: 1, lease: Duration::from_secs(60), paused: Vec::new() };
+    let claim = Claim { most: 1, lease: Duration::from_secs(60), paused: Vec::new(), slowed: Vec::new() };
     let claimed = bench.store.claim(claim).await?.messages.pop().context("an answer to send")?;
     let _worker = bench.worker()?;
     let sid = sid();
