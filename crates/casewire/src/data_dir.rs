@@ -45,6 +45,11 @@ impl DataDir {
         self.0.join("stream.db")
     }
 
+    /// The folder of ingest's spill.
+    pub fn spill(&self) -> PathBuf {
+        self.0.join("spill")
+    }
+
     /// Makes the folder where it is missing, for its owner alone.
     pub fn create(&self) -> anyhow::Result<()> {
         let file = self.0.ancestors().find(|path| path.is_file());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use casewire_domain::seal::MasterKey;
-use casewire_runtime::config::{Config, HttpUrl, Role};
+use casewire_runtime::config::{Config, DEFAULT_UNREADY_TIME, HttpUrl, Role};
 use casewire_runtime::ops::Latch;
 use casewire_runtime::shutdown::Shutdown;
 use casewire_runtime::telemetry::Output;
@@ -15,7 +15,7 @@ use casewire_worker::Deps;
 use secrecy::ExposeSecret;
 
 use crate::answering;
-use crate::cli::{Listen, Place};
+use crate::cli::{IngestArgs, Listen, Place};
 use crate::installation;
 use crate::keys;
 use crate::process::Process;
@@ -25,8 +25,11 @@ use crate::wiring::{self, Bus};
 const SCHEMA_POLL: Duration = Duration::from_secs(1);
 
 fn start(place: &Place, listen: &Listen, role: Role, name: &'static str) -> anyhow::Result<Process> {
-    let config = installation::config(place, Some(listen))?;
+    let mut config = installation::config(place, Some(listen))?;
     config.require(role)?;
+    if matches!(role, Role::Ingest | Role::Desk) {
+        config.server.unready_time.get_or_insert(DEFAULT_UNREADY_TIME);
+    }
     Process::start(config, name, Output::Stdout)
 }
 
@@ -40,12 +43,16 @@ fn public_url(config: &Config) -> anyhow::Result<HttpUrl> {
 }
 
 /// Takes webhooks.
-pub async fn ingest(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
-    let process = start(place, &listen, Role::Ingest, "ingest")?;
+pub async fn ingest(place: &Place, args: IngestArgs) -> anyhow::Result<ExitCode> {
+    let mut process = start(place, &args.listen, Role::Ingest, "ingest")?;
+    if args.spill_dir.is_some() {
+        process.config.ingest.spill_dir = args.spill_dir;
+    }
     let config = &process.config;
     let listener = wiring::listen(config.server.listen)?;
     let bus = Bus::jetstream(&config.stream).await?;
     let parts = casewire_ingest::Parts {
+        spill: wiring::spill(config, config.ingest.spill_dir.as_deref(), &bus).await?,
         stream: bus.stream.clone(),
         directory: bus.board.watch(),
         master_key: master_key(config)?,
@@ -56,8 +63,16 @@ pub async fn ingest(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let role = casewire_ingest::build(config.ingest.clone(), parts);
     let settings = config.server.clone();
     let shutdown = process.shutdown.clone();
-    process.shutdown.spawn_critical("ingest", async move { role.run(listener, &settings, shutdown).await });
-    process.serve(async move { bus.close().await }).await
+    let serving = role.clone();
+    process
+        .shutdown
+        .spawn_critical("ingest", async move { serving.run(listener, &settings, shutdown).await });
+    process
+        .serve(async move {
+            role.close().await;
+            bus.close().await;
+        })
+        .await
 }
 
 /// Makes cases and sends replies.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use casewire_domain::seal::MasterKey;
+use casewire_ingest::Spill;
 use casewire_runtime::config::{Config, HttpUrl, Role};
 use casewire_runtime::telemetry::Output;
 use casewire_store::{Store, TokenKind};
@@ -45,7 +46,8 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
 
     let parts = open(&process.config, &data, address, process.ops_address).await?;
     let bus = Bus::for_up(&process.config.stream, &data).await?;
-    serving::start(&process, &parts, &bus, listener)?;
+    let spill = spill(&process.config, &data, &bus).await?;
+    let ingest = serving::start(&process, &parts, &bus, spill, listener)?;
     let link = one_time_link(&parts.store).await?;
     let said = banner::print(&banner::Facts {
         address,
@@ -63,6 +65,7 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let store = parts.store.clone();
     process
         .serve(async move {
+            ingest.close().await;
             bus.close().await;
             store.close().await;
             drop(held);
@@ -124,6 +127,20 @@ async fn open(
         ops: Some(reachable(ops)),
     })?;
     Ok(Parts { store, master_key, public_url, api_base_url, line, simulator })
+}
+
+/// The spill for a stream on NATS. An embedded stream lies on the same disk as a spill would.
+async fn spill(config: &Config, data: &DataDir, bus: &Bus) -> anyhow::Result<Option<Spill>> {
+    let folder = match (&config.ingest.spill_dir, &config.stream.nats_url) {
+        (Some(folder), Some(_)) => Some(folder.clone()),
+        (None, Some(_)) => Some(data.spill()),
+        (None, None) => None,
+        (Some(_), None) => bail!(
+            "`ingest.spill_dir` is set and `stream.nats_url` is not: the stream is then on this disk itself, and a \
+             spill serves nothing"
+        ),
+    };
+    wiring::spill(config, folder.as_deref(), bus).await
 }
 
 /// The master key: configured, or in the folder, where the first start makes it.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use casewire_bus::jetstream::Credentials;
 use casewire_bus::{
     DirectoryBoard, EmbeddedConfig, EmbeddedStream, JetStream, JetStreamConfig, LocalDirectory, Stream,
 };
+use casewire_ingest::Spill;
 use casewire_runtime::config::{self, Config};
 use casewire_store::Config as Database;
 use casewire_twilio::rest;
@@ -115,6 +117,12 @@ fn jetstream_config(settings: &config::Stream, url: &str) -> JetStreamConfig {
         connect_timeout: settings.connect_timeout,
         ..JetStreamConfig::default()
     }
+}
+
+/// The spill of ingest in this folder; none without one.
+pub async fn spill(config: &Config, folder: Option<&Path>, bus: &Bus) -> anyhow::Result<Option<Spill>> {
+    let Some(folder) = folder else { return Ok(None) };
+    Ok(Some(Spill::open(folder, &config.ingest, bus.stream.shards()).await?))
 }
 
 /// The provider's API.

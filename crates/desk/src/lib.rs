@@ -145,7 +145,7 @@ impl Desk {
     /// # Errors
     /// When the listener cannot be used, or the server fails by itself.
     pub async fn run(self, listener: TcpListener, settings: &Server) -> io::Result<()> {
-        let server = http::server(listener, settings, self.routes())?;
+        let server = http::server(listener, settings, &self.shutdown, self.routes())?;
         http::serve(server, self.shutdown).await
     }
 }

@@ -1,11 +1,9 @@
 //! From a request to a stored event, or to the reason why not.
 
-use std::time::Instant;
-
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Payload;
-use casewire_bus::{PublishError, shard_of};
+use casewire_bus::shard_of;
 use casewire_domain::directory::Method;
 use casewire_domain::{DedupeId, Event, EventKind, Source};
 use casewire_runtime::telemetry::trace;
@@ -20,13 +18,7 @@ use crate::body;
 use crate::lines::Line;
 use crate::refusal::Refusal;
 use crate::routes::note_line;
-
-/// The stream has the event.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Accepted {
-    /// It had it before.
-    pub(crate) duplicate: bool,
-}
+use crate::storage::Stored;
 
 /// Reads, verifies and stores a webhook. A line that does not exist takes the same steps as one that does.
 pub(crate) async fn accept(
@@ -34,7 +26,7 @@ pub(crate) async fn accept(
     request: &HttpRequest,
     payload: &mut Payload,
     state: &State,
-) -> Result<Accepted, Refusal> {
+) -> Result<Stored, Refusal> {
     let webhook_id = request.match_info().get("line").unwrap_or_default();
     let line = state.lines.find(webhook_id).ok_or(Refusal::NoDirectory)?;
     note_line(webhook_id, &line);
@@ -56,7 +48,7 @@ pub(crate) async fn accept(
     )?;
     let account_sid = check_signature(request, &raw, &content, &line, state)?;
     let peer = webhook::peer(kind, &content.parameters).unwrap_or_default();
-    let shard = shard_of(webhook_id, peer, state.stream.shards());
+    let shard = shard_of(webhook_id, peer, state.storage.shards());
     let dedupe_id =
         webhook::dedupe_id(account_sid, kind, webhook_id, raw.target, &content.parameters, &raw.body);
     publish(raw.into_event(dedupe_id, kind, webhook_id), shard, state).await
@@ -127,7 +119,7 @@ fn check_signature<'a>(
     }
 }
 
-async fn publish(mut event: Event, shard: u32, state: &State) -> Result<Accepted, Refusal> {
+async fn publish(mut event: Event, shard: u32, state: &State) -> Result<Stored, Refusal> {
     let _waiting = state.waiting.try_acquire().map_err(|_| Refusal::Overloaded)?;
     let span = info_span!(
         "publish inbound",
@@ -138,20 +130,7 @@ async fn publish(mut event: Event, shard: u32, state: &State) -> Result<Accepted
         messaging.message.id = %event.dedupe_id,
     );
     event.trace = trace::context_of(&span);
-    let started = Instant::now();
-    match state.stream.publish(&event, shard).instrument(span.clone()).await {
-        Ok(published) if published.sequence > 0 => {
-            state.metrics.stored(shard, started.elapsed(), &span);
-            state.reach.reached();
-            Ok(Accepted { duplicate: published.duplicate })
-        }
-        outcome => {
-            // Some servers acknowledge a duplicate of what they never stored: it has no place in the stream.
-            let error = outcome.err().unwrap_or(PublishError::Rejected("it has no sequence".to_owned()));
-            state.metrics.not_stored(shard, &error);
-            Err(Refusal::Publish(error))
-        }
-    }
+    state.storage.store(&event, shard).instrument(span.clone()).await.map_err(Refusal::Publish)
 }
 
 /// The request target as it was sent. The server keeps its bytes; only a fragment, which nobody signs, is cut off.

@@ -7,11 +7,12 @@ mod metrics;
 mod reach;
 mod refusal;
 mod routes;
+mod spill;
+mod storage;
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Instant;
 
 use actix_web::web::{Data, ServiceConfig};
 use casewire_bus::Stream;
@@ -25,6 +26,9 @@ use tokio::sync::{Semaphore, watch};
 
 use lines::Lines;
 use reach::Reach;
+use spill::{Drain, Memory, Relief, Spilling};
+pub use spill::{Spill, SpillError};
+use storage::Storage;
 
 /// What ingest is built from.
 pub struct Parts {
@@ -32,6 +36,8 @@ pub struct Parts {
     pub stream: Arc<dyn Stream>,
     /// Accounts and lines as they stand; `None` until they are known.
     pub directory: watch::Receiver<Option<Arc<Directory>>>,
+    /// Where events go while the stream does not take them; without it they are refused.
+    pub spill: Option<Spill>,
     /// Opens the accounts' tokens.
     pub master_key: MasterKey,
     /// The origin (and path prefix) under which the provider calls us.
@@ -50,33 +56,62 @@ pub struct Ingest(Data<State>);
 struct State {
     settings: config::Ingest,
     public_url: HttpUrl,
-    stream: Arc<dyn Stream>,
+    storage: Storage,
     lines: Lines,
+    /// The directory from the spill's folder, where there is one.
+    memory: Option<Memory>,
     metrics: metrics::Webhooks,
     /// One permit for every event that may wait for the stream.
     waiting: Semaphore,
-    reach: Reach,
 }
 
 /// Builds ingest, and registers its metrics and its conditions of readiness: a directory whose tokens can be opened,
-/// and a stream that is not away for longer than `stream_grace`.
+/// and a spill that has room or a stream that is not away for longer than `stream_grace`.
 pub fn build(settings: config::Ingest, parts: Parts) -> Ingest {
-    let Parts { stream, directory, master_key, public_url, metrics, health } = parts;
+    let Parts { stream, spill, directory, master_key, public_url, metrics, health } = parts;
     let in_flight = usize::try_from(settings.max_in_flight.get()).unwrap_or(usize::MAX);
     let waiting = Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
+    let spilling = Spilling::register(&metrics, stream.shards());
     let metrics = metrics::Webhooks::register(&metrics, stream.shards());
+    let memory = spill.as_ref().map(|spill| spill.remember(directory.clone()));
+    let lines = Lines::new(memory.as_ref().map_or(directory, Memory::watch), master_key);
+    let relief = spill.map(|spill| Relief::new(spill, &settings, stream.shards(), spilling));
     let reach = Reach::new(settings.stream_grace);
-    let lines = Lines::new(directory, master_key);
-    let state = Data::new(State { settings, public_url, stream, lines, metrics, waiting, reach });
+    let storage = Storage { stream, relief, reach, metrics: metrics.clone() };
+    let state = Data::new(State { settings, public_url, storage, lines, memory, metrics, waiting });
 
     let watched = state.clone();
     health.check("directory", move || watched.lines.readiness());
     let watched = state.clone();
-    health.check("stream", move || watched.reach.observe(watched.stream.connected(), Instant::now()));
+    health.check("stream", move || watched.storage.readiness());
     Ingest(state)
 }
 
 impl Ingest {
+    /// Starts what empties the spill, where there is one, until shutdown is requested.
+    pub fn start(&self, shutdown: &Shutdown) {
+        let shards = self.0.storage.relief.as_ref().map_or(0, |_| self.0.storage.shards());
+        for shard in 0..shards {
+            let (state, until) = (self.0.clone(), shutdown.clone());
+            shutdown.spawn(async move {
+                if let Some(drain) = state.drain(shard) {
+                    drain.run(&until).await;
+                }
+            });
+        }
+        let (state, until) = (self.0.clone(), shutdown.token());
+        shutdown.spawn(async move {
+            let _ = until.run_until_cancelled(state.watch()).await;
+        });
+    }
+
+    /// Closes the spill, once nothing is served any more.
+    pub async fn close(&self) {
+        if let Some(relief) = &self.0.storage.relief {
+            relief.spill.close().await;
+        }
+    }
+
     /// Mounts the webhook routes in any actix-web application. Do not wrap them in a middleware that reads or
     /// decompresses bodies, or changes paths: the signature covers both as they came.
     pub fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
@@ -94,6 +129,23 @@ impl Ingest {
         settings: &config::Server,
         shutdown: Shutdown,
     ) -> io::Result<()> {
-        http::serve(http::server(listener, settings, self.routes())?, shutdown).await
+        self.start(&shutdown);
+        http::serve(http::server(listener, settings, &shutdown, self.routes())?, shutdown).await
+    }
+}
+
+impl State {
+    /// A shard's way out of the spill.
+    fn drain(&self, shard: u32) -> Option<Drain<'_>> {
+        let (relief, stream) = (self.storage.relief.as_ref()?, self.storage.stream.as_ref());
+        let window = self.settings.drain_window.get().into();
+        Some(Drain { relief, stream, shard, window, pause: self.settings.probe_interval })
+    }
+
+    /// Looks after the spill: how it stands, and which lines there are.
+    async fn watch(&self) {
+        if let (Some(relief), Some(memory)) = (&self.storage.relief, &self.memory) {
+            tokio::join!(relief.watch(), memory.follow(relief.spill.folder()));
+        }
     }
 }

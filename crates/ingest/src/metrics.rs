@@ -37,6 +37,7 @@ macro_rules! label {
         }
     };
 }
+pub(crate) use label;
 
 label! {
     /// Which webhook.
@@ -55,6 +56,8 @@ label! {
         Accepted = "accepted",
         /// Stored before.
         Duplicate = "duplicate",
+        /// Not taken by the stream, and stored in the spill.
+        Spilled = "spilled",
         /// Nobody whom we know signed it.
         RejectedSignature = "rejected_signature",
         /// It is no webhook.
@@ -116,9 +119,16 @@ struct Failure {
     reason: Reason,
 }
 
+/// A shard of the stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Shard {
+pub(crate) struct Shard {
     stream: String,
+}
+
+impl Shard {
+    pub(crate) fn new(shard: u32) -> Self {
+        Self { stream: stream(shard) }
+    }
 }
 
 /// Leads from a slow observation to its trace.
@@ -135,7 +145,8 @@ fn durations() -> Durations {
     HistogramWithExemplars::new(buckets.into_iter())
 }
 
-/// The metrics of webhooks.
+/// The metrics of webhooks. Every clone is the same.
+#[derive(Clone)]
 pub(crate) struct Webhooks {
     requests: Family<Request, Counter>,
     durations: Family<Request, Durations, fn() -> Durations>,
@@ -159,7 +170,7 @@ impl Webhooks {
             drop(all.durations.get_or_create(&Request { kind, outcome }));
         }
         for shard in 0..shards {
-            drop(all.acknowledgements.get_or_create(&Shard { stream: stream(shard) }));
+            drop(all.acknowledgements.get_or_create(&Shard::new(shard)));
             for reason in Reason::ALL {
                 drop(all.failures.get_or_create(&Failure { stream: stream(shard), reason: *reason }));
             }
@@ -186,8 +197,11 @@ impl Webhooks {
 
     /// The stream said that it has an event.
     pub(crate) fn stored(&self, shard: u32, took: Duration, span: &Span) {
-        let labels = Shard { stream: stream(shard) };
-        self.acknowledgements.get_or_create(&labels).observe(took.as_secs_f64(), exemplar(span), None);
+        self.acknowledgements.get_or_create(&Shard::new(shard)).observe(
+            took.as_secs_f64(),
+            exemplar(span),
+            None,
+        );
     }
 
     /// The stream did not take an event.

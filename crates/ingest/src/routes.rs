@@ -10,9 +10,9 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 use crate::State;
-use crate::accept::{Accepted, accept};
+use crate::accept::accept;
 use crate::lines::Line;
-use crate::metrics::{Kind, Outcome};
+use crate::metrics::Kind;
 use crate::refusal::Refusal;
 
 /// A line's webhook for texts.
@@ -60,10 +60,7 @@ async fn handle(
     );
     let result = accept(kind, &request, &mut payload, state).instrument(span.clone()).await;
     let (outcome, response) = match &result {
-        Ok(Accepted { duplicate }) => {
-            let outcome = if *duplicate { Outcome::Duplicate } else { Outcome::Accepted };
-            (outcome, accepted(kind))
-        }
+        Ok(stored) => (stored.outcome(), accepted(kind)),
         Err(refusal) => {
             span.in_scope(|| log(refusal));
             (refusal.outcome(), refusal.response(&state.settings))

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::TcpListener;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Server, Service, ServiceRequest, ServiceResponse};
 use actix_web::guard::{Any, Get, Head};
+use actix_web::http::ConnectionType;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpServer, Route};
 
@@ -13,13 +14,36 @@ use crate::shutdown::Shutdown;
 
 /// A server on a bound listener, to be given to [`serve`]. `routes` is called once per thread.
 ///
+/// Once the end is near it closes each connection with its next answer. Closing an idle one instead can cross with a
+/// request on its way, which is then lost to a caller that dares not repeat it.
+///
 /// # Errors
 /// When the listener cannot be used.
-pub fn server<R>(listener: TcpListener, settings: &config::Server, routes: R) -> io::Result<Server>
+pub fn server<R>(
+    listener: TcpListener,
+    settings: &config::Server,
+    shutdown: &Shutdown,
+    routes: R,
+) -> io::Result<Server>
 where
     R: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let server = HttpServer::new(move || App::new().configure(&routes))
+    let shutdown = shutdown.clone();
+    let app = move || {
+        let shutdown = shutdown.clone();
+        let say_goodbye = move |request: ServiceRequest, service: &_| {
+            let (answer, shutdown) = (Service::call(service, request), shutdown.clone());
+            async move {
+                let mut answer: ServiceResponse<_> = answer.await?;
+                if shutdown.is_leaving() {
+                    answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+                }
+                Ok(answer)
+            }
+        };
+        App::new().wrap_fn(say_goodbye).configure(&routes)
+    };
+    let server = HttpServer::new(app)
         .workers(settings.workers.get().into())
         .max_connections(usize::try_from(settings.max_connections.get()).unwrap_or(usize::MAX))
         .client_request_timeout(settings.head_timeout)

@@ -23,6 +23,8 @@ pub struct Shutdown(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Cancelled when the end is near: others should get what would come here.
+    leaving: CancellationToken,
     /// Cancelled when work should stop.
     stop: CancellationToken,
     /// Cancelled when work is cut off.
@@ -67,6 +69,11 @@ impl Shutdown {
         self.0.stop.clone()
     }
 
+    /// Whether the end is near, though work goes on: whoever asks should go elsewhere next time.
+    pub fn is_leaving(&self) -> bool {
+        self.0.leaving.is_cancelled()
+    }
+
     /// Whether work should stop.
     pub fn is_requested(&self) -> bool {
         self.0.stop.is_cancelled()
@@ -79,6 +86,7 @@ impl Shutdown {
 
     /// Asks all tasks to stop, as a signal does.
     pub fn request(&self) {
+        self.0.leaving.cancel();
         self.0.stop.cancel();
     }
 
@@ -127,12 +135,17 @@ impl Shutdown {
 
     /// [`Shutdown::run`] with signals from anywhere.
     async fn run_on(&self, mut signals: impl Asks, settings: &config::Server, health: &Health) -> Ended {
-        tokio::select! {
-            name = signals.next() => info!(event = "shutdown", signal = name, "shutting down"),
-            () = self.requested() => {}
+        let first = tokio::select! {
+            name = signals.next() => Some(name),
+            () = self.requested() => None,
+        };
+        if let Some(name) = first {
+            info!(event = "shutdown", signal = name, "shutting down");
         }
         health.drain();
-        if let (Some(time), false) = (settings.unready_time, self.is_requested()) {
+        self.0.leaving.cancel();
+        // A proxy needs the time to notice; a person at the keyboard does not want to wait for it.
+        if let (Some(time), Some(TERMINATE)) = (settings.unready_time, first) {
             tokio::select! {
                 () = tokio::time::sleep(time) => {}
                 _ = signals.next() => {}
@@ -162,6 +175,9 @@ impl Shutdown {
     }
 }
 
+/// The signal of orchestrators and service managers.
+const TERMINATE: &str = "SIGTERM";
+
 /// What asks a process to end: signals, or a test.
 trait Asks: Send {
     /// Waits for the next one and names it.
@@ -183,7 +199,7 @@ impl Signals {
 impl Asks for Signals {
     async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.terminate.recv() => TERMINATE,
             _ = self.interrupt.recv() => "SIGINT",
         }
     }

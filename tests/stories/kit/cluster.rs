@@ -25,7 +25,7 @@ pub(crate) const TOKEN: &str = "the-auth-token";
 /// The line's number, which [`Hook`] texts.
 const NUMBER: &str = "+15550001111";
 /// 32 bytes in base64.
-const MASTER_KEY: &str = "Y2FzZXdpcmUtdGVzdC1tYXN0ZXIta2V5LTMyLWJ5dGU=";
+pub(crate) const MASTER_KEY: &str = "Y2FzZXdpcmUtdGVzdC1tYXN0ZXIta2V5LTMyLWJ5dGU=";
 /// How long a command of the program may take.
 const COMMAND: Duration = Duration::from_secs(60);
 /// How often the database is asked: every answer is a process of its own.
@@ -88,6 +88,8 @@ impl Plan {
             // All shards of all tests side by side must fit what their servers would reserve.
             ("CASEWIRE_STREAM__MAX_BYTES".to_owned(), "64MiB".to_owned()),
             ("CASEWIRE_STREAM__SHARDS".to_owned(), self.shards.to_string()),
+            // Nobody waits for a proxy to notice, but where that is the story.
+            ("CASEWIRE_SERVER__UNREADY_TIME".to_owned(), "0s".to_owned()),
             ("CASEWIRE_DATABASE__URL".to_owned(), database.server.url(&database.name)),
             ("CASEWIRE_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned()),
             ("CASEWIRE_TWILIO__API_BASE_URL".to_owned(), api),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
 use casewire_desk::{Bounds, Demo, DemoLine};
-use casewire_ingest::Ingest;
+use casewire_ingest::{Ingest, Spill};
 use casewire_runtime::http;
 use casewire_worker::Deps;
 use tokio::sync::Notify;
@@ -14,14 +14,21 @@ use super::{LIVE_POLL, Parts, simulated};
 use crate::process::Process;
 use crate::wiring::{self, Bus};
 
-/// Starts every role, and the simulator where there is no account.
-pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener) -> anyhow::Result<()> {
+/// Starts every role, and the simulator where there is no account. Ingest is to be closed at the end.
+pub fn start(
+    process: &Process,
+    parts: &Parts,
+    bus: &Bus,
+    spill: Option<Spill>,
+    listener: TcpListener,
+) -> anyhow::Result<Ingest> {
     let simulator = match &parts.simulator {
         Some(path) => Some((path.clone(), simulated::twilio(parts)?)),
         None => None,
     };
     let worker = worker(process, parts, bus)?;
-    let ingest = ingest(process, parts, bus);
+    let ingest = ingest(process, parts, bus, spill);
+    ingest.start(&process.shutdown);
     let desk = desk(process, parts, worker.queued());
     worker.start(&process.shutdown);
     let routes = {
@@ -37,7 +44,7 @@ pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener)
             }
         }
     };
-    let server = http::server(listener, &process.config.server, routes)?;
+    let server = http::server(listener, &process.config.server, &process.shutdown, routes)?;
     process.shutdown.spawn_critical("server", http::serve(server, process.shutdown.clone()));
     if let Some((_, simulator)) = simulator {
         let follow = simulated::follow(simulator.clone(), parts.master_key.clone(), bus.board.watch());
@@ -47,7 +54,7 @@ pub fn start(process: &Process, parts: &Parts, bus: &Bus, listener: TcpListener)
         });
         process.shutdown.spawn(async move { simulator.run(stop).await });
     }
-    Ok(())
+    Ok(ingest)
 }
 
 fn worker(process: &Process, parts: &Parts, bus: &Bus) -> anyhow::Result<casewire_worker::Worker> {
@@ -65,8 +72,9 @@ fn worker(process: &Process, parts: &Parts, bus: &Bus) -> anyhow::Result<casewir
     Ok(casewire_worker::build(config.worker.clone(), config.sender.clone(), deps))
 }
 
-fn ingest(process: &Process, parts: &Parts, bus: &Bus) -> Ingest {
+fn ingest(process: &Process, parts: &Parts, bus: &Bus, spill: Option<Spill>) -> Ingest {
     let ingest = casewire_ingest::Parts {
+        spill,
         stream: bus.stream.clone(),
         directory: bus.board.watch(),
         master_key: parts.master_key.clone(),

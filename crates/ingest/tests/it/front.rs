@@ -4,15 +4,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use casewire_bus::{DirectoryBoard, EmbeddedConfig, EmbeddedStream, LocalDirectory, Stream};
 use casewire_domain::directory::{AccountEntry, Directory, LineEntry, Method};
 use casewire_domain::seal::{MasterKey, NONCE_LEN};
 use casewire_domain::{AccountId, Event};
-use casewire_ingest::{Parts, build};
+use casewire_ingest::{Ingest, Parts, Spill, build};
 use casewire_runtime::config::{self, HttpUrl};
 use casewire_runtime::ops::{Health, Metrics};
-use casewire_runtime::shutdown::Shutdown;
+use casewire_runtime::shutdown::{Ended, Shutdown};
 use casewire_testkit::eventually_some;
 use casewire_testkit::http::client;
 use casewire_twilio::parameters::Parameters;
@@ -94,6 +94,7 @@ pub(crate) struct Front {
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
     client: reqwest::Client,
+    ingest: Ingest,
     shutdown: Shutdown,
 }
 
@@ -110,10 +111,27 @@ impl Front {
         settings: config::Ingest,
         master_key: MasterKey,
     ) -> Result<Self> {
+        Self::over(stream, None, settings, master_key)
+    }
+
+    /// With the spill of the settings' folder, and without a directory yet.
+    pub(crate) async fn spilling(stream: Arc<dyn Stream>, settings: config::Ingest) -> Result<Self> {
+        let folder = settings.spill_dir.clone().context("a folder")?;
+        let spill = Spill::open(&folder, &settings, stream.shards()).await?;
+        Self::over(stream, Some(spill), settings, master_key())
+    }
+
+    fn over(
+        stream: Arc<dyn Stream>,
+        spill: Option<Spill>,
+        settings: config::Ingest,
+        master_key: MasterKey,
+    ) -> Result<Self> {
         let (board, shutdown) = (LocalDirectory::default(), Shutdown::new());
         let (metrics, health) = (Metrics::default(), Health::new());
         let parts = Parts {
             stream,
+            spill,
             directory: board.watch(),
             master_key,
             public_url: HttpUrl::parse(PUBLIC_URL).context("a URL")?,
@@ -124,9 +142,19 @@ impl Front {
         let address = listener.local_addr()?;
         let (ingest, server) = (build(settings, parts), config::Server::default());
         health.started();
-        let stop = shutdown.clone();
-        shutdown.spawn_critical("webhooks", async move { ingest.run(listener, &server, stop).await });
-        Ok(Self { address, board, metrics, health, client: client()?, shutdown })
+        let (serving, stop) = (ingest.clone(), shutdown.clone());
+        shutdown.spawn_critical("webhooks", async move { serving.run(listener, &server, stop).await });
+        Ok(Self { address, board, metrics, health, client: client()?, ingest, shutdown })
+    }
+
+    /// Ends it, as a process would that is asked to.
+    pub(crate) async fn end(self) -> Result<()> {
+        let health = self.health.clone();
+        self.shutdown.request();
+        let ended = self.shutdown.run(&config::Server::default(), &health).await?;
+        self.ingest.close().await;
+        ensure!(ended == Ended::Requested, "{ended:?}");
+        Ok(())
     }
 
     /// With the line `main`.

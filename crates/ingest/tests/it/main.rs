@@ -1,9 +1,11 @@
 //! Ingest over real HTTP, in front of a real stream.
 
 mod bodies;
+mod fickle;
 mod front;
 mod lines;
 mod logs;
 mod outages;
 mod signatures;
+mod spill;
 mod webhooks;

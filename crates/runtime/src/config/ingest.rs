@@ -1,6 +1,7 @@
 //! `[ingest]`: what a webhook may be, and how it is refused.
 
 use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::section;
@@ -36,5 +37,29 @@ section! {
         /// How long the stream may be away before ingest says it is not ready. Longer than an election, so that
         /// a proxy does not take every ingest out at once.
         pub stream_grace: Duration = Duration::from_secs(30),
+        /// Folder on a durable disk, of this ingest alone, in which texts wait that the stream does not take. Unset:
+        /// there is none, and while the stream is away the answer is 503. `up` on NATS keeps one in its data folder.
+        #[such_as("/var/lib/casewire/spill")]
+        pub spill_dir: Option<PathBuf> = None,
+        /// Most bytes of texts in the spill; beyond that 503. About a million texts: an hour at 300 a second. The disk
+        /// needs half as much again for what lies around them.
+        pub spill_max_bytes: Size = Size::gib(1),
+        /// When the oldest text in the spill has waited longer than this, no further ones are taken (503) until it
+        /// has left: a stream that nobody mended for a day is better told to the provider. No text that was taken is
+        /// ever given up for its age.
+        pub spill_max_age: Duration = Duration::from_secs(86_400),
+        /// How long to wait for the stream where there is a spill. A healthy one takes milliseconds; longer only
+        /// makes the first texts of an outage late.
+        pub spill_after: Duration = Duration::from_secs(1),
+        /// Longest the spill's disk may take to say that it has a text; then 503. With `spill_after` well below 3 s.
+        pub spill_timeout: Duration = Duration::from_millis(1500),
+        /// Failures of a shard of the stream, one after the other, after which its texts go straight to the spill.
+        /// More than one, since a single one may be chance; few, since each made a sender wait.
+        pub breaker_failures: NonZeroU32 = const { NonZeroU32::new(3).unwrap() },
+        /// Pause between attempts to bring the oldest text of the spill to a shard that failed.
+        pub probe_interval: Duration = Duration::from_millis(500),
+        /// Texts of one shard that leave the spill at once: enough to hide the stream's latency, few enough not to
+        /// delay new texts.
+        pub drain_window: NonZeroU16 = const { NonZeroU16::new(64).unwrap() },
     }
 }

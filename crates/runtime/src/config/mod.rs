@@ -40,7 +40,7 @@ pub use ingest::{Ingest, RefusalStatus};
 pub use keys::Keys;
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use sender::Sender;
-pub use server::{DEFAULT_OPS_LISTEN, Server};
+pub use server::{DEFAULT_OPS_LISTEN, DEFAULT_UNREADY_TIME, Server};
 pub use source::environment;
 pub use stream::Stream;
 pub use telemetry::{LogFilter, LogFormat, Telemetry};

@@ -12,6 +12,9 @@ pub const DEFAULT_OPS_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 9090);
 
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
+/// `server.unready_time` of roles of which there can be several behind a proxy.
+pub const DEFAULT_UNREADY_TIME: Duration = Duration::from_secs(5);
+
 section! {
     /// Where a role listens and how it treats connections.
     pub struct Server {
@@ -32,12 +35,14 @@ section! {
         pub head_timeout: Duration = Duration::from_secs(3),
         /// How long an idle connection stays open: longer than a burst's gaps, short enough to free it.
         pub keep_alive: Duration = Duration::from_secs(15),
-        /// How long to go on answering after a signal while already saying "not ready". Unset: not at all, since
-        /// Kubernetes waits before it sends the signal. A load balancer that only polls needs two of its intervals.
+        /// How long to go on answering after SIGTERM while already saying "not ready", and closing each connection
+        /// with its answer: the time a proxy needs to send no more. Two intervals of one that polls; Kubernetes takes
+        /// a pod out of service only while the signal is already on its way. Unset: 5s for ingest and desk, which
+        /// others can stand in for; none for the rest, and none after Ctrl-C.
         #[such_as("5s")]
         pub unready_time: Option<Duration> = None,
-        /// How long work in hand may take after a signal. Longer than the longest handler, and with the flush of 2 s
-        /// still within the 60 s an orchestrator grants.
+        /// How long work in hand may take after that. Longer than the longest handler, and with `unready_time` and the
+        /// flush of 2 s still within the 60 s an orchestrator grants.
         pub drain_timeout: Duration = Duration::from_secs(30),
     }
 }

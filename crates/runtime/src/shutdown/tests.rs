@@ -128,7 +128,7 @@ async fn a_request_in_hand_is_answered_whole_although_the_server_stops() {
         };
         app.route("/", web::get().to(handler));
     };
-    let server = http::server(listener, &limits(LONG), routes).unwrap();
+    let server = http::server(listener, &limits(LONG), &shutdown, routes).unwrap();
     shutdown.spawn_critical("http", http::serve(server, shutdown.clone()));
 
     let mut idle = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -144,4 +144,57 @@ async fn a_request_in_hand_is_answered_whole_although_the_server_stops() {
     client.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("whole"), "{answer}");
     assert_eq!(idle.read(&mut [0; 1]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn while_it_is_not_ready_a_server_answers_and_asks_its_clients_to_go_elsewhere() {
+    let (shutdown, health) = (Shutdown::new(), Health::new());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = |app: &mut web::ServiceConfig| {
+        app.route("/", web::get().to(async || HttpResponse::Ok().body("hi")));
+    };
+    let server = http::server(listener, &limits(LONG), &shutdown, routes).unwrap();
+    shutdown.spawn_critical("http", http::serve(server, shutdown.clone()));
+    let (send, signals) = tokio::sync::mpsc::channel(2);
+    let settings = config::Server { unready_time: Some(LONG), ..limits(LONG) };
+    let (this, observed) = (shutdown.clone(), health.clone());
+    let run = tokio::spawn(async move { this.run_on(Sent(signals), &settings, &observed).await });
+
+    let mut kept = tokio::net::TcpStream::connect(address).await.unwrap();
+    assert!(!ask(&mut kept).await.contains("connection: close"));
+    send.send(()).await.unwrap();
+    wait_for(|| !health.readiness()[1].ok).await;
+    let mut newcomer = tokio::net::TcpStream::connect(address).await.unwrap();
+    for client in [&mut kept, &mut newcomer] {
+        let answer = ask(client).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+        assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0, "and it ends the connection");
+    }
+    send.send(()).await.unwrap();
+    assert_eq!(tokio::time::timeout(LONG, run).await.unwrap().unwrap(), Ended::Requested);
+}
+
+/// A request on a connection that may be used again; the answer in lower case.
+async fn ask(client: &mut tokio::net::TcpStream) -> String {
+    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\nhi") {
+        answer.push(client.read_u8().await.unwrap());
+    }
+    String::from_utf8(answer).unwrap().replace("Connection", "connection")
+}
+
+#[tokio::test]
+async fn a_person_at_the_keyboard_does_not_wait_for_proxies() {
+    struct Interrupted;
+    impl Asks for Interrupted {
+        async fn next(&mut self) -> &'static str {
+            "SIGINT"
+        }
+    }
+    let settings = config::Server { unready_time: Some(LONG), ..limits(LONG) };
+    let started = tokio::time::Instant::now();
+    Shutdown::new().run_on(Interrupted, &settings, &Health::new()).await;
+    assert!(started.elapsed() < LONG / 2);
 }

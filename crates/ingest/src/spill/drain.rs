@@ -1,0 +1,135 @@
+//! From the spill to the stream, one task a shard: oldest first, and many at once when the stream takes them.
+
+use std::time::Duration;
+
+use casewire_bus::{ConsumeError, Consumer, Delivery, PublishError, Published, Stream, ack_all};
+use casewire_domain::{Event, Source};
+use casewire_runtime::shutdown::Shutdown;
+use futures_util::future::join_all;
+use tokio::time::sleep;
+use tracing::{error, warn};
+
+use super::Relief;
+
+/// How long a look into an empty spill lasts; what arrives ends it at once.
+const WAIT: Duration = Duration::from_secs(5);
+/// Pause after the spill's own file failed.
+const FILE_PAUSE: Duration = Duration::from_secs(1);
+/// An event that the stream refuses for its own sake, or that cannot be read, comes again after this time and lets
+/// the others pass meanwhile. It stays until it is taken.
+const PUT_OFF: Duration = Duration::from_secs(60);
+
+/// One shard's way out of the spill.
+pub(crate) struct Drain<'a> {
+    pub(crate) relief: &'a Relief,
+    pub(crate) stream: &'a dyn Stream,
+    pub(crate) shard: u32,
+    /// Events that leave at once.
+    pub(crate) window: usize,
+    /// Pause after a failure.
+    pub(crate) pause: Duration,
+}
+
+/// What came of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// There was nothing.
+    Empty,
+    /// All that could be settled was.
+    Went,
+    /// The stream, or the spill's file, did not do its part.
+    Failed,
+}
+
+impl Drain<'_> {
+    /// Drains until the end is asked for, and then what still can be at once.
+    pub(crate) async fn run(self, shutdown: &Shutdown) {
+        let Some(mut consumer) = self.consumer(shutdown).await else { return };
+        loop {
+            let round = match self.take(&mut *consumer, shutdown).await {
+                Ok(window) if window.is_empty() => Round::Empty,
+                Ok(window) => self.bring(window).await,
+                Err(error) => {
+                    warn!(event = "spill_unreadable", %error, "the spill cannot be read");
+                    Round::Failed
+                }
+            };
+            if round != Round::Went && shutdown.is_requested() {
+                return;
+            }
+            if round == Round::Failed {
+                let _ = shutdown.token().run_until_cancelled(sleep(self.pause)).await;
+            }
+        }
+    }
+
+    /// Takes a window; while the breaker is open one event, which probes it.
+    async fn take(
+        &self,
+        consumer: &mut dyn Consumer,
+        shutdown: &Shutdown,
+    ) -> Result<Vec<Delivery>, ConsumeError> {
+        let most = || if self.relief.is_open(self.shard) { 1 } else { self.window };
+        let there = consumer.fetch(most(), Duration::ZERO).await?;
+        if !there.is_empty() || shutdown.is_requested() {
+            return Ok(there);
+        }
+        // What it may have in hand when it is cut short is free again at the next start.
+        let waiting = consumer.fetch(most(), WAIT);
+        shutdown.token().run_until_cancelled(waiting).await.unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    async fn consumer(&self, shutdown: &Shutdown) -> Option<Box<dyn Consumer>> {
+        while !shutdown.is_requested() {
+            match self.relief.spill.file.consume(self.shard).await {
+                Ok(consumer) => return Some(consumer),
+                Err(error) => warn!(event = "spill_unreadable", %error, "the spill cannot be read"),
+            }
+            sleep(FILE_PAUSE).await;
+        }
+        None
+    }
+
+    /// Publishes a window in its order, all under way at once, and settles it.
+    async fn bring(&self, window: Vec<Delivery>) -> Round {
+        let answers = join_all(window.iter().map(|delivery| self.publish(delivery))).await;
+        let (mut round, mut done) = (Round::Went, Vec::new());
+        for (delivery, answer) in window.into_iter().zip(answers) {
+            match answer {
+                Some(Ok(published)) if published.sequence > 0 => {
+                    self.relief.stored(self.shard);
+                    self.relief.metrics.drained(self.shard);
+                    done.push(delivery);
+                }
+                Some(Err(PublishError::Timeout | PublishError::Unavailable | PublishError::Full)) => {
+                    self.relief.failed(self.shard);
+                    round = Round::Failed;
+                    // It cannot be put back when the file is gone, and then comes again at the next start.
+                    let _ = delivery.retry(Duration::ZERO).await;
+                }
+                refused => self.put_off(delivery, refused).await,
+            }
+        }
+        // What could not be acknowledged is published again, as a duplicate.
+        let _ = ack_all(done).await;
+        round
+    }
+
+    /// Publishes an event that can be read.
+    async fn publish(&self, delivery: &Delivery) -> Option<Result<Published, PublishError>> {
+        let event = delivery.event.as_ref().ok()?;
+        let event = Event { source: Source::Spill, ..event.clone() };
+        Some(self.stream.publish(&event, self.shard).await)
+    }
+
+    async fn put_off(&self, delivery: Delivery, answer: Option<Result<Published, PublishError>>) {
+        let why = match answer {
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(_)) => "the stream gave it no place".to_owned(),
+            None => "it cannot be read by this version".to_owned(),
+        };
+        error!(event = "spill_put_off", shard = self.shard, "an event stays in the spill: {why}");
+        self.relief.metrics.put_off(self.shard);
+        let _ = delivery.retry(PUT_OFF).await;
+    }
+}

@@ -1,0 +1,56 @@
+//! The folder of the spill.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::SpillError;
+
+/// A folder that is there, for its owner alone.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes the folder and an empty file in it where they are missing, so that neither vanishes with the power.
+    pub(super) fn prepare(path: &Path, file: &str) -> Result<Self, SpillError> {
+        let this = Self(path.to_owned());
+        this.make(file).map_err(|source| SpillError::Folder { folder: this.name(), source })?;
+        Ok(this)
+    }
+
+    fn make(&self, file: &str) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        // What people wrote is for the owner alone; what SQLite puts beside a file has that file's rights.
+        let made =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.file(file))?;
+        made.sync_all()?;
+        sync(&self.0)?;
+        // The folder's own name is in the folder above; where that may not be opened, it was not ours to make.
+        let above = fs::canonicalize(&self.0)?;
+        let _ = above.parent().map(sync);
+        Ok(())
+    }
+
+    /// A file in it.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    /// Writes a file for the owner alone, whole or not at all.
+    pub(super) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let (new, path) = (self.file(&format!("{name}.new")), self.file(name));
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(new, path)?;
+        sync(&self.0)
+    }
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
