@@ -92,7 +92,7 @@ impl Board {
         // Up over what was drawn before, clearing as it goes.
         let up = if state.drawn > 0 { format!("\x1b[{}A\x1b[J", state.drawn) } else { String::new() };
         let mut out = std::io::stdout().lock();
-        let _ = write!(out, "{up}{table}\n").and_then(|()| out.flush());
+        let _ = writeln!(out, "{up}{table}").and_then(|()| out.flush());
         state.drawn = table.lines().count();
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     Text,
     /// A STOP: recorded, in no case, and nothing is sent to its sender any more.
     Stop,
+    /// What no provider sends, though it is signed: stored once, or set aside.
+    Strange,
     /// Signed by somebody else: refused, and nowhere.
     Forged,
 }

@@ -63,6 +63,8 @@ pub(crate) struct Found {
     pub(crate) reported: Vec<(String, String)>,
     /// Who said STOP, and when that was decided.
     pub(crate) stopped: HashMap<String, f64>,
+    /// SIDs of texts that were set aside, and all that was.
+    pub(crate) set_aside: Vec<String>,
     pub(crate) dead: u64,
     pub(crate) backlog: Option<u64>,
 }
@@ -120,6 +122,10 @@ impl Stage {
             sends: self.sends(),
             reported: self.rows(reported).await.iter().map(|r| (r[0].clone(), r[1].clone())).collect(),
             stopped: self.rows(stopped).await.iter().map(|r| (r[0].clone(), number(&r[1]))).collect(),
+            set_aside: self
+                .rows("select split_part(dedupe_id, ':', 3) from event where outcome = 'dead'")
+                .await
+                .concat(),
             dead: self.count("select count(*) from event where outcome = 'dead'").await,
             backlog: self.backlog().await,
         }

@@ -9,7 +9,10 @@ mod dice;
 #[expect(dead_code, reason = "the stories use the rest")]
 mod hook;
 #[path = "../stories/kit/role.rs"]
+#[expect(dead_code, reason = "the stories use the rest")]
 mod role;
+#[path = "../stories/kit/wire.rs"]
+mod wire;
 
 use casewire_testkit::Casewire;
 use casewire_testkit::process::Start;
@@ -18,6 +21,7 @@ pub(crate) use balancer::Balancer;
 pub(crate) use dice::Dice;
 pub(crate) use hook::{Hook, message_sid};
 pub(crate) use role::{Environment, Role};
+pub(crate) use wire::publish;
 
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
 pub(crate) const TOKEN: &str = "the-auth-token";

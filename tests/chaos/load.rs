@@ -2,7 +2,7 @@
 //! twice, some forged, some that say STOP, and retried as Twilio does when the URL asks for it (`#rc=5&rp=all`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
@@ -39,15 +39,17 @@ pub(crate) struct Flow {
     /// The first of them.
     pub(crate) first: u64,
     pub(crate) seed: u64,
+    /// Everybody texts once, an ordinary text; Zipf's law otherwise.
+    pub(crate) each_once: bool,
 }
 
 impl Flow {
     pub(crate) fn open(rate: f64, senders: u64, seed: u64) -> Self {
-        Self { rate: Some(rate), clients: 0, texts: None, senders, first: 0, seed }
+        Self { rate: Some(rate), clients: 0, texts: None, senders, first: 0, seed, each_once: false }
     }
 
     pub(crate) fn closed(clients: usize, texts: u64, senders: u64, seed: u64) -> Self {
-        Self { rate: None, clients, texts: Some(texts), senders, first: 0, seed }
+        Self { rate: None, clients, texts: Some(texts), senders, first: 0, seed, each_once: false }
     }
 }
 
@@ -118,13 +120,19 @@ async fn open(sender: Arc<Sender>, flow: Flow, stop: Arc<AtomicBool>) {
 /// Clients that each send the next text once the last was taken or given up.
 async fn closed(sender: Arc<Sender>, flow: Flow, stop: Arc<AtomicBool>) {
     let wanted = flow.texts.unwrap();
+    let next = Arc::new(AtomicU64::new(flow.first));
     let mut clients = JoinSet::new();
     for client in 0..flow.clients as u64 {
-        let (sender, stop) = (sender.clone(), stop.clone());
-        let mut draw = Draw::new(&Flow { seed: flow.seed ^ (client << 20), ..flow.clone() });
+        let (sender, stop, next, once) = (sender.clone(), stop.clone(), next.clone(), flow.each_once);
+        let mut draw = Draw::new(&Flow {
+            seed: flow.seed ^ (client << 20),
+            senders: if flow.each_once { 1 } else { flow.senders },
+            ..flow.clone()
+        });
         clients.spawn(async move {
             while !stop.load(Ordering::Acquire) && sender.books.taken() < wanted {
-                sender.deliver(&draw.text()).await;
+                let text = if once { Draft::of(next.fetch_add(1, Ordering::Relaxed)) } else { draw.text() };
+                sender.deliver(&text).await;
             }
         });
     }
@@ -139,6 +147,13 @@ struct Draft {
     sender: u64,
     kind: Kind,
     again: bool,
+}
+
+impl Draft {
+    /// An ordinary text.
+    fn of(sender: u64) -> Self {
+        Self { sid: message_sid(), sender, kind: Kind::Text, again: false }
+    }
 }
 
 /// Draws texts.
@@ -161,8 +176,8 @@ impl Draw {
 
     fn text(&mut self) -> Draft {
         let kind = match self.dice.below(1_000) {
-            0..4 => Kind::Stop,
-            4..8 => Kind::Forged,
+            0..5 => Kind::Stop,
+            5..10 => Kind::Forged,
             _ => Kind::Text,
         };
         let last = self.ends.last().copied().unwrap();
@@ -220,7 +235,7 @@ impl Sender {
     /// One request; 0 when there was no answer.
     async fn send(&self, text: &Draft) -> u16 {
         let (hook, body) = match text.kind {
-            Kind::Text => (&self.hook, "is anybody there?"),
+            Kind::Text | Kind::Strange => (&self.hook, "is anybody there?"),
             Kind::Stop => (&self.hook, "STOP"),
             Kind::Forged => (&self.forger, "let me in"),
         };

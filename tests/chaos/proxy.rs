@@ -2,6 +2,8 @@
 //! or let it drip.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,6 +35,20 @@ pub(crate) enum Weather {
     Drip(u32),
 }
 
+/// The weather, and which connections no longer feel it.
+#[derive(Clone, Copy, Debug)]
+struct Forecast {
+    weather: Weather,
+    /// Connections numbered below this are a blackhole for ever: their peer died without a word.
+    alive_from: u64,
+}
+
+impl Forecast {
+    fn of(self, connection: u64) -> Weather {
+        if connection < self.alive_from { Weather::Blackhole } else { self.weather }
+    }
+}
+
 /// Which way a piece goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -58,7 +74,8 @@ impl Weather {
 /// A proxy before one server.
 pub(crate) struct Proxy {
     port: u16,
-    weather: watch::Sender<Weather>,
+    forecast: watch::Sender<Forecast>,
+    made: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
 }
 
@@ -71,14 +88,17 @@ impl Proxy {
     /// The same, on a port that must be known before the server behind it runs.
     pub(crate) fn start_on(listener: TcpListener, to: u16) -> Self {
         let port = listener.local_addr().unwrap().port();
-        let weather = watch::Sender::new(Weather::Fair);
-        let seen = weather.subscribe();
+        let forecast = watch::Sender::new(Forecast { weather: Weather::Fair, alive_from: 0 });
+        let (seen, made) = (forecast.subscribe(), Arc::new(AtomicU64::new(0)));
+        let count = made.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, (Ipv4Addr::LOCALHOST, to).into(), seen.clone()));
+                let number = count.fetch_add(1, Ordering::AcqRel);
+                let sky = Sky { number, forecast: seen.clone() };
+                tokio::spawn(carry(client, (Ipv4Addr::LOCALHOST, to).into(), sky));
             }
         });
-        Self { port, weather, accepting }
+        Self { port, forecast, made, accepting }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -86,7 +106,13 @@ impl Proxy {
     }
 
     pub(crate) fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+        self.forecast.send_modify(|forecast| forecast.weather = weather);
+    }
+
+    /// Lets the peer of every connection die without a word; new connections are not touched.
+    pub(crate) fn orphan(&self) {
+        let made = self.made.load(Ordering::Acquire);
+        self.forecast.send_modify(|forecast| forecast.alive_from = made);
     }
 }
 
@@ -96,9 +122,22 @@ impl Drop for Proxy {
     }
 }
 
+/// The weather as one connection feels it.
+#[derive(Clone)]
+struct Sky {
+    number: u64,
+    forecast: watch::Receiver<Forecast>,
+}
+
+impl Sky {
+    fn now(&mut self) -> Weather {
+        self.forecast.borrow_and_update().of(self.number)
+    }
+}
+
 /// Carries one connection until it ends or the weather ends it.
-async fn carry(client: TcpStream, to: SocketAddr, weather: watch::Receiver<Weather>) {
-    let now = *weather.borrow();
+async fn carry(client: TcpStream, to: SocketAddr, mut sky: Sky) {
+    let now = sky.now();
     if now == Weather::Reset {
         let _ = client.set_zero_linger();
     }
@@ -109,7 +148,7 @@ async fn carry(client: TcpStream, to: SocketAddr, weather: watch::Receiver<Weath
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let (up, down) = (weather.clone(), weather.clone());
+    let (up, down) = (sky.clone(), sky);
     let mut ways = [
         tokio::spawn(pass(from_client, to_server, Way::Up, up)),
         tokio::spawn(pass(from_server, to_client, Way::Down, down)),
@@ -126,16 +165,11 @@ async fn carry(client: TcpStream, to: SocketAddr, weather: watch::Receiver<Weath
 }
 
 /// Passes what comes one way, as the weather lets it.
-async fn pass(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    way: Way,
-    mut weather: watch::Receiver<Weather>,
-) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, mut sky: Sky) {
     let mut piece = vec![0; 16 * 1024];
     let mut swallowed = false;
     loop {
-        let now = *weather.borrow_and_update();
+        let now = sky.now();
         if now == Weather::Reset {
             let _ = (to.as_ref().set_zero_linger(), from.as_ref().set_zero_linger());
         }
@@ -144,7 +178,7 @@ async fn pass(
         }
         let read = tokio::select! {
             read = from.read(&mut piece) => read,
-            changed = weather.changed() => match changed {
+            changed = sky.forecast.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
             },

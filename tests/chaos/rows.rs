@@ -1,6 +1,11 @@
 //! The rows of the fault matrix.
 
+mod clock;
 mod crash;
+mod events;
+mod frozen;
+mod network;
+mod provider;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -81,36 +86,28 @@ pub(crate) struct Row {
     pub(crate) play: fn(Knobs) -> Playing,
 }
 
-/// Every row that there is.
+/// Every row that there is: number, whether `cargo test` plays it, what plays it, fault, and what is expected.
+#[rustfmt::skip]
 pub(crate) fn all() -> Vec<Row> {
     macro_rules! row {
         ($number:literal, $quick:literal, $play:path, $fault:literal, $expect:literal) => {
-            Row {
-                number: $number,
-                fault: $fault,
-                expect: $expect,
-                quick: $quick,
-                play: |knobs| Box::pin($play(knobs)),
-            }
+            Row { number: $number, fault: $fault, expect: $expect, quick: $quick, play: |knobs| Box::pin($play(knobs)) }
         };
     }
     vec![
         row!(1, true, crash::ingest, "kill -9 ingest", "callers retry; 0 lost; back in 1 s"),
-        row!(
-            2,
-            true,
-            crash::worker,
-            "kill -9 worker, SIGTERM",
-            "redelivered; no effect twice; drained in 10 s"
-        ),
+        row!(2, true, crash::worker, "kill -9 worker, SIGTERM", "redelivered; no effect twice; drained in 10 s"),
         row!(3, true, crash::nats, "kill -9 nats-server", "same-id retry; 0 acknowledged lost"),
-        row!(
-            4,
-            true,
-            crash::postgres,
-            "kill -9 postgres",
-            "waits; 0 dead letters; drains at 5 times the arrival rate"
-        ),
+        row!(4, true, crash::postgres, "kill -9 postgres", "waits; 0 dead letters; drains at 5 times the arrival rate"),
+        row!(5, true, frozen::each, "SIGSTOP of each process", "answered in 3 s: 200 or 503; no hang"),
+        row!(6, true, network::links, "every link cut, swallowed, late, reset, dripping, dead", "a dead peer is found in 30 s"),
+        row!(9, true, clock::skewed, "clocks off by 10 min, and stepping", "leases by the database's clock: nothing twice"),
+        row!(10, true, events::poison, "poison between texts", "set aside; the rest flows"),
+        row!(11, true, provider::ambiguous, "accepted, but no readable answer", "settled by callback or list; 0 doubles"),
+        row!(12, true, provider::storms, "429 storm, 500 storm", "429 is tried again, 500 is not; 0 doubles"),
+        row!(13, true, events::repeated, "each SID 50 times, past restart and window", "one effect"),
+        row!(14, true, provider::callbacks, "callbacks 10 times, out of order, before the 201", "the furthest state, always"),
+        row!(15, true, provider::automatons, "two auto-responders", "at most 3 replies in 10 min"),
     ]
 }
 
@@ -174,6 +171,13 @@ impl Scene {
         let now = Instant::now();
         let since = self.fault.map_or(now, |(since, _)| since);
         self.fault = Some((since, now));
+    }
+
+    /// Waits until the load has sent all it should.
+    pub(crate) async fn finish(&mut self) {
+        if let Some(load) = self.load.take() {
+            load.end().await;
+        }
     }
 
     /// Ends the load, lets everything settle, and holds all ledgers against each other.

@@ -2,7 +2,7 @@
 //! with a fault proxy in every link when the row wants them.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use casewire_bus::{DirectoryBoard, JetStream, JetStreamConfig, Stream};
 use casewire_domain::Address;
 use casewire_domain::directory::Directory;
 use casewire_runtime::shutdown::Shutdown;
-use casewire_simulator::{Account, Config, Fault, Lifecycle, Line, Rule, Simulator};
-use casewire_testkit::{NatsServer, Postgres, port};
+use casewire_simulator::{Account, Config, Fault, HandsetDraft, Lifecycle, Line, Rule, Simulator};
+use casewire_testkit::{Casewire, NatsServer, Postgres, port};
 use tempfile::TempDir;
 
-use crate::books::Books;
-use crate::kit::{ACCOUNT, Balancer, Environment, Hook, Role, TOKEN, casewire};
+use crate::books::{Books, Kind};
+use crate::kit::{ACCOUNT, Balancer, Environment, Hook, Role, TOKEN, person};
 use crate::proxy::Proxy;
 
 /// The line's number, which [`Hook`] texts.
@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     nats_extra: String,
     nats_url: Option<String>,
     simulator: Config,
+    line: Vec<String>,
+    program: PathBuf,
     settings: Vec<(String, String)>,
 }
 
@@ -48,6 +50,8 @@ impl Plan {
             nats_extra: String::new(),
             nats_url: None,
             simulator,
+            line: Vec::new(),
+            program: env!("CARGO_BIN_EXE_casewire").into(),
             settings: Vec::new(),
         };
         // What a killed worker held comes back, and what it was sending is given up, within a row.
@@ -80,6 +84,18 @@ impl Plan {
     /// A stream that somebody else runs.
     pub(crate) fn nats_at(mut self, url: &str) -> Self {
         self.nats_url = Some(url.to_owned());
+        self
+    }
+
+    /// More arguments of `line add`.
+    pub(crate) fn line(mut self, arguments: &[&str]) -> Self {
+        self.line.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
+    /// Another program for all roles than the one under test.
+    pub(crate) fn program(mut self, program: PathBuf) -> Self {
+        self.program = program;
         self
     }
 
@@ -144,7 +160,7 @@ impl Plan {
             balancer,
             end,
         };
-        stage.begin().await;
+        stage.begin(&self.program, &self.line).await;
         stage
     }
 }
@@ -201,21 +217,23 @@ fn simulate(config: Config, end: &Shutdown) -> (Simulator, u16) {
 }
 
 impl Stage {
-    async fn begin(&self) {
-        self.command(&["migrate"]).await;
+    async fn begin(&self, program: &Path, line: &[String]) {
+        self.command_of(program, &["migrate"]).await;
         let token = self.secret("token", TOKEN);
         let add = ["line", "add", "--id", "main", "--number", NUMBER, "--account-sid", ACCOUNT];
         let token = ["--auth-token-file", token.to_str().unwrap(), "--rate", "1000"];
-        self.command(&[&add[..], &token].concat()).await;
+        let line: Vec<_> = line.iter().map(String::as_str).collect();
+        self.command_of(program, &[&add[..], &token, &line].concat()).await;
         // First those that publish the line: an ingest that knows only the directory from before it refuses its texts.
-        self.workers.iter().for_each(Role::spawn);
+        let spawn = |role: &Role| role.spawn_from(Casewire::at(program).arg(role.name));
+        self.workers.iter().for_each(spawn);
         let version = self.count("select directory_version from installation").await;
         let mut board = self.stream.watch();
         let current = |shown: &Option<Arc<Directory>>| {
             shown.as_ref().is_some_and(|directory| directory.version.cast_unsigned() == version)
         };
         tokio::time::timeout(COMMAND, board.wait_for(current)).await.unwrap().unwrap();
-        self.ingests.iter().for_each(Role::spawn);
+        self.ingests.iter().for_each(spawn);
         for role in self.roles() {
             role.ready().await;
         }
@@ -242,9 +260,24 @@ impl Stage {
 
     /// Runs a command beside the roles, with their configuration; what it printed.
     pub(crate) async fn command(&self, args: &[&str]) -> String {
-        let start =
-            self.environment.iter().fold(casewire(args), |start, (name, value)| start.env(name, value));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_casewire")), args).await
+    }
+
+    async fn command_of(&self, program: &Path, args: &[&str]) -> String {
+        let start = Casewire::at(program).args(args.iter().copied());
+        let start = self.environment.iter().fold(start, |start, (name, value)| start.env(name, value));
         start.run_well(COMMAND).await.unwrap()
+    }
+
+    /// A text from a person's handset, which the provider's list knows afterwards; whether it was taken.
+    pub(crate) async fn handset(&self, sender: u64, body: &str) -> bool {
+        let (sent, kind) = (Instant::now(), Kind::Text);
+        let draft =
+            HandsetDraft::new(Address::from_stored(person(sender)), Address::from_stored(NUMBER), body);
+        let text = self.simulator.send_text(draft).await.unwrap();
+        let status = text.webhooks.last().and_then(|webhook| webhook.status).unwrap_or_default();
+        self.books.write(&text.sid.to_string(), kind, sender, sent, if text.taken { 200 } else { status });
+        text.taken
     }
 
     /// A private file for a command to read.
@@ -273,14 +306,6 @@ impl Stage {
     pub(crate) async fn backlog(&self) -> Option<u64> {
         let shards = self.stream.backlog().await.ok()?;
         Some(shards.iter().map(|shard| shard.pending + shard.ack_pending).sum())
-    }
-
-    /// Waits until the stream has no work left; how long that took.
-    pub(crate) async fn drained(&self, within: Duration) -> Duration {
-        let start = Instant::now();
-        let idle = async || self.backlog().await == Some(0);
-        casewire_testkit::eventually("the stream has no work left", within, idle).await.unwrap();
-        start.elapsed()
     }
 }
 

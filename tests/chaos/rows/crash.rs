@@ -116,12 +116,12 @@ pub(crate) async fn postgres(knobs: Knobs) -> Outcome {
     tokio::time::sleep(Duration::from_secs(scene.knobs.of(30, 10))).await;
     scene.faulty();
     scene.stage.postgres.restart().await.unwrap();
-    let waiting = scene.stage.backlog().await.unwrap_or_default();
-    let took = scene.stage.drained(Duration::from_secs(300)).await.as_secs_f64();
-    let factor = (waiting as f64 / took + rate) / rate;
+    let drain = scene.stage.drain(Duration::from_secs(300)).await;
+    let factor = drain.factor(rate);
     scene.outcome.figure("kills", kills + 1);
-    scene.outcome.figure("backlog", waiting);
-    scene.outcome.figure("drained_s", round(took));
+    scene.outcome.figure("backlog", drain.waited);
+    scene.outcome.figure("resumed_s", round(drain.resumed.as_secs_f64()));
+    scene.outcome.figure("drained_s", round(drain.took.as_secs_f64()));
     scene.outcome.figure("drain_factor", round(factor));
     scene.outcome.insist(factor >= 5.0, || format!("it drained at {factor:.1} times the arrival rate"));
     scene.close(Expected::default()).await
