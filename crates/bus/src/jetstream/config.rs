@@ -45,8 +45,9 @@ pub struct JetStreamConfig {
     pub request_timeout: Duration,
     /// Longest one attempt to connect may take. Attempts never end; between them are at most 4 s.
     pub connect_timeout: Duration,
-    /// How often the server is asked for a sign of life; two missed ones end the connection. The library's 60 s
-    /// would leave a dead peer unnoticed for three minutes.
+    /// How often the server is asked for a sign of life. The third question without an answer to the first ends the
+    /// connection, so a dead peer is noticed after up to three times this: the library's 60 s would be three minutes,
+    /// and 10 s were measured as 31 s until texts flowed again.
     pub ping_interval: Duration,
     /// Publishes in flight, beyond which a publish is refused at once rather than queued beyond its caller's patience.
     pub max_in_flight: usize,
@@ -89,7 +90,7 @@ impl Default for JetStreamConfig {
             publish_timeout: Duration::from_millis(2500),
             request_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
-            ping_interval: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(5),
             max_in_flight: 1024,
         }
     }
