@@ -40,6 +40,8 @@ pub struct Reconciliation {
 pub enum AskedBy {
     /// Its time had come.
     Schedule,
+    /// The stream was made again: what it held is only on the provider's list.
+    Loss,
     /// `casewire reconcile`.
     Person,
 }
@@ -78,6 +80,7 @@ impl AskedBy {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Schedule => "schedule",
+            Self::Loss => "loss",
             Self::Person => "person",
         }
     }
@@ -247,7 +250,9 @@ impl Store {
 }
 
 fn read(row: reconciliation::Model) -> Result<Reconciliation, Error> {
-    let asked_by = [AskedBy::Schedule, AskedBy::Person].into_iter().find(|by| by.as_str() == row.asked_by);
+    let asked_by = [AskedBy::Schedule, AskedBy::Loss, AskedBy::Person]
+        .into_iter()
+        .find(|by| by.as_str() == row.asked_by);
     Ok(Reconciliation {
         id: row.id,
         asked_by: asked_by.ok_or(Error::Unreadable { table: "reconciliation", what: "an unknown word" })?,

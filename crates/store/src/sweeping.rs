@@ -83,18 +83,19 @@ impl Store {
         }))
     }
 
-    /// Writes down how far a life of a stream is verified. Its earlier lives are forgotten: they do not come back.
+    /// Writes down how far a life of a stream is verified. Its earlier lives are forgotten, they do not come back;
+    /// whether there was one.
     pub async fn put_stream_mark(
         &self,
         stream: &str,
         life: &str,
         verified: u64,
         settled: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let (stream, life) = (stream.to_owned(), life.to_owned());
         self.in_tx(move |tx, _| {
             Box::pin(async move {
-                stream_mark::Entity::delete_many()
+                let earlier = stream_mark::Entity::delete_many()
                     .filter(stream_mark::Column::Stream.eq(&stream))
                     .filter(stream_mark::Column::Life.ne(&life))
                     .exec(&tx.connection)
@@ -116,7 +117,7 @@ impl Store {
                     .on_conflict(OnConflict::columns(key).update_columns(values).to_owned())
                     .exec_without_returning(&tx.connection)
                     .await?;
-                Ok(())
+                Ok(earlier.rows_affected > 0)
             })
         })
         .await

@@ -42,5 +42,34 @@ section! {
         pub directory_poll: Duration = Duration::from_millis(250),
         /// How often the directory is published unasked, in case the stream was wiped.
         pub directory_republish: Duration = Duration::from_secs(60),
+        /// How often each shard is compared with the database, by one of the workers: events that have no row were passed
+        /// over and are handled, those that have one and are old leave the stream. Each event is read once more for it.
+        pub sweep_interval: Duration = Duration::from_secs(300),
+        /// What is younger is in work, in the stream as on the provider's list: an event takes a second, and comes again
+        /// after 30 s where a worker died.
+        pub sweep_settle: Duration = Duration::from_secs(60),
+        /// Events of one page of such a sweep: a few megabytes.
+        pub sweep_page: NonZeroU32 = const { NonZeroU32::new(1000).unwrap() },
+        /// An event so old that a consumer which stands still owes us is handled without it. Long after the last of
+        /// `most_deliveries`, so that what ends the process is set aside and not met here.
+        pub sweep_patience: Duration = Duration::from_secs(30 * 60),
+        /// How often the provider's lists are compared with the database, by one of the workers: two requests a line.
+        pub reconcile_interval: Duration = Duration::from_secs(3600),
+        /// How long after a worker's start the first such comparison may begin: the stream's own backlog comes before.
+        pub reconcile_settle: Duration = Duration::from_secs(30),
+        /// A start brings none forward while the last one is younger: restarts must not cost requests.
+        pub reconcile_gap: Duration = Duration::from_secs(600),
+        /// So much of what was compared is compared again: the provider's clock is not ours, and its list may be late.
+        pub reconcile_overlap: Duration = Duration::from_secs(900),
+        /// How far back the first comparison of a line goes: a day of texts that came before casewire was listening.
+        pub reconcile_first: Duration = Duration::from_secs(86_400),
+        /// Most pages of 1,000 messages read of one list at once: ten times what a number can send in a day.
+        pub reconcile_pages: NonZeroU32 = const { NonZeroU32::new(400).unwrap() },
+        /// How often the provider is asked for one page before the line is left to the next comparison.
+        pub reconcile_tries: NonZeroU32 = const { NonZeroU32::new(6).unwrap() },
+        /// First pause before it is asked again; it doubles up to `reconcile_retry_most`.
+        pub reconcile_retry_first: Duration = Duration::from_millis(500),
+        /// Longest such pause, also where the provider asks for a longer one: others wait for their comparison.
+        pub reconcile_retry_most: Duration = Duration::from_secs(30),
     }
 }

@@ -65,11 +65,11 @@ mod story {
         assert_eq!(mark("first").await, None);
         bench.store.put_stream_mark("IN_0", "first", 10, 9).await.unwrap();
         bench.store.put_stream_mark("IN_1", "first", 7, 7).await.unwrap();
-        bench.store.put_stream_mark("IN_0", "first", 20, 19).await.unwrap();
+        assert!(!bench.store.put_stream_mark("IN_0", "first", 20, 19).await.unwrap());
         let known = mark("first").await.unwrap();
         assert_eq!((known.verified, known.settled), (20, 19));
         assert!((Utc::now() - known.swept_at).num_seconds().abs() < 60);
-        bench.store.put_stream_mark("IN_0", "second", 1, 0).await.unwrap();
+        assert!(bench.store.put_stream_mark("IN_0", "second", 1, 0).await.unwrap(), "it had another life");
         assert_eq!(mark("first").await, None, "a life that is over leaves nothing");
         assert_eq!(mark("second").await.unwrap().verified, 1);
         assert!(bench.store.stream_mark("IN_1", "first").await.unwrap().is_some());
