@@ -70,6 +70,12 @@ pub enum NotAnAddress {
 }
 
 impl Address {
+    /// Whether it is a Messaging Service (`MG` and 32 hex digits), which picks the number a text leaves from.
+    pub fn is_messaging_service(&self) -> bool {
+        let digits = self.0.strip_prefix("MG").unwrap_or_default();
+        digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+
     /// Longest address kept; the longest documented senders are far shorter.
     pub const MAX_LEN: usize = 120;
 

@@ -63,6 +63,22 @@ pub enum Fault {
         /// No later.
         max_ms: u64,
     },
+    /// A text that was accepted is on lists only after this time, as where lists are read from a copy. By its id it is
+    /// found at once.
+    LateOnList {
+        /// How late.
+        after_ms: u64,
+    },
+    /// A text that was accepted is on no list, ever: the list lies.
+    MissingFromList,
+    /// A list is answered with 429 and code 20429.
+    ListTooManyRequests {
+        /// Answered as `Retry-After`; `None` leaves the header out.
+        #[serde(default)]
+        retry_after_s: Option<u64>,
+    },
+    /// A list is answered with 500 and code 20500.
+    ListError,
     /// The webhook for a text is delivered this many more times, at the same time.
     DuplicateWebhooks {
         /// How many more.
@@ -89,6 +105,8 @@ pub(crate) enum Stage {
     Ending,
     Callback,
     Webhook,
+    Shelving,
+    Listing,
 }
 
 impl Fault {
@@ -110,6 +128,8 @@ impl Fault {
             | Self::DropCallbacks
             | Self::DelayCallbacks { .. } => Stage::Callback,
             Self::DuplicateWebhooks { .. } => Stage::Webhook,
+            Self::LateOnList { .. } | Self::MissingFromList => Stage::Shelving,
+            Self::ListTooManyRequests { .. } | Self::ListError => Stage::Listing,
         }
     }
 }

@@ -119,6 +119,8 @@ pub(crate) struct Message {
     pub(crate) fate: Fate,
     pub(crate) updated: DateTime<Utc>,
     pub(crate) sent: Option<DateTime<Utc>>,
+    /// Lists show it from then on.
+    pub(crate) listed_from: DateTime<Utc>,
     /// Callbacks a fault holds back until the next one has been delivered.
     pub(crate) held: Vec<Callback>,
     /// Who waits for the first callback; also makes the life cycle run without delays until then.
@@ -134,6 +136,7 @@ impl Message {
             error_code: None,
             fate,
             updated: created,
+            listed_from: created,
             sent: status.is_final().then_some(created),
             held: Vec::new(),
             first_callback: None,

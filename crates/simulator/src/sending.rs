@@ -1,7 +1,7 @@
 //! Taking a text that was sent through the REST API, or refusing it.
 
 use casewire_domain::{Address, Media, Text};
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -56,6 +56,16 @@ impl Simulator {
         }
     }
 
+    /// The fault that refuses a list.
+    pub(crate) fn list_refusal_by_fault(&self, from: &Address, to: &Address) -> Option<Refusal> {
+        match self.state().fault(Stage::Listing, from, to)? {
+            Fault::ListTooManyRequests { retry_after_s } => {
+                Some(Refusal { retry_after_s, ..Refusal::of(20_429) })
+            }
+            _ => Some(Refusal::of(20_500)),
+        }
+    }
+
     /// Takes a text; `mount` comes before every path in what is answered.
     pub(crate) fn accept(&self, draft: Draft, mount: &str) -> Result<Taken, Refusal> {
         let only_known = self.config().only_known_senders;
@@ -72,6 +82,7 @@ impl Simulator {
             _ => Answered::Created,
         };
         let mut message = Message::new(state.envelope(draft, from), status, fate);
+        message.listed_from = state.listed_from(&message);
         let resource = message.resource(mount);
         let first_callback = state.hurry(&mut message);
         state.record(&message, answer);
@@ -154,6 +165,20 @@ impl State {
             media,
             status_callback: draft.status_callback,
             created: Utc::now(),
+        }
+    }
+
+    /// When lists begin to show a text.
+    fn listed_from(&mut self, message: &Message) -> DateTime<Utc> {
+        let it = &message.envelope;
+        let created = it.created;
+        match self.fault(Stage::Shelving, &it.from, &it.to) {
+            Some(Fault::LateOnList { after_ms }) => {
+                let late = TimeDelta::milliseconds(i64::try_from(after_ms).unwrap_or(i64::MAX / 1_000));
+                created.checked_add_signed(late).unwrap_or(DateTime::<Utc>::MAX_UTC)
+            }
+            Some(Fault::MissingFromList) => DateTime::<Utc>::MAX_UTC,
+            _ => created,
         }
     }
 

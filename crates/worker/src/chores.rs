@@ -79,14 +79,15 @@ impl Chores {
         tracing::warn!(
             event = "attempts_lost",
             count = lost.len(),
-            "attempts were lost with their process: they are held"
+            "attempts were lost with their process: they are looked for"
         );
         let uncertain = |(message_id, attempt)| Command::Attempted {
             message_id,
             attempt,
             outcome: AttemptOutcome::Uncertain,
         };
-        batch::handle(self.deps.database.as_ref(), lost.into_iter().map(uncertain).collect()).await?;
+        let commands = lost.into_iter().map(uncertain).collect();
+        self.metrics.decided(&batch::handle(self.deps.database.as_ref(), commands).await?);
         Ok(())
     }
 
@@ -94,7 +95,7 @@ impl Chores {
         let ripe = self.deps.database.ripe_statuses(self.most(), self.settings.status_patience).await?;
         let commands: Vec<_> = ripe.iter().filter_map(|raw| reading::stored(raw)).collect();
         if !commands.is_empty() {
-            batch::handle(self.deps.database.as_ref(), commands).await?;
+            self.metrics.decided(&batch::handle(self.deps.database.as_ref(), commands).await?);
         }
         Ok(())
     }
@@ -114,6 +115,7 @@ impl Chores {
             return Ok("it still cannot be decoded".to_owned());
         };
         let outcome = batch::handle(self.deps.database.as_ref(), vec![command]).await?.pop();
+        self.metrics.decided(&outcome);
         self.queued.notify_one();
         Ok(match outcome {
             Some(Outcome::Placed { case, .. }) => format!("it is in case {case}"),

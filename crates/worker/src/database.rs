@@ -7,7 +7,7 @@ use casewire_domain::MessageId;
 use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
 use casewire_domain::directory::Directory;
-use casewire_store::{Claim, Claims, Error, Held, OutboxDepth, ReplayRequest, Store};
+use casewire_store::{Claim, Claims, Error, Held, LookFor, OutboxDepth, ReplayRequest, Store, Unsettled};
 use uuid::Uuid;
 
 /// The database as a worker sees it: each operation one transaction, committed when it returns. After an error
@@ -22,6 +22,9 @@ pub trait Database: Send + Sync {
 
     /// At most so many texts whose attempt was begun by a process that is gone, with the attempt.
     async fn lost_attempts(&self, most: u64) -> Result<Vec<(MessageId, u32)>, Error>;
+
+    /// Takes uncertain texts that are to be looked for on the provider's list now.
+    async fn due_uncertain(&self, look: LookFor) -> Result<Vec<Unsettled>, Error>;
 
     /// At most so many statuses, in their wire form, that came before their text was known and can be handled now.
     /// None that was received longer ago than `patience`.
@@ -58,6 +61,10 @@ impl Database for Store {
 
     async fn lost_attempts(&self, most: u64) -> Result<Vec<(MessageId, u32)>, Error> {
         Store::lost_attempts(self, most).await
+    }
+
+    async fn due_uncertain(&self, look: LookFor) -> Result<Vec<Unsettled>, Error> {
+        Store::due_uncertain(self, look).await
     }
 
     async fn ripe_statuses(&self, most: u64, patience: Duration) -> Result<Vec<Vec<u8>>, Error> {

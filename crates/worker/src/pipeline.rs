@@ -221,13 +221,7 @@ impl Pipeline {
                 None => self.metrics.events.retried(1),
             }
         }
-        if outcomes
-            .iter()
-            .flatten()
-            .any(|outcome| matches!(outcome, Outcome::Reported { duplicate_send: true, .. }))
-        {
-            tracing::error!(event = "duplicate_send", "the provider holds two texts for one message");
-        }
+        self.metrics.decided(outcomes.iter().flatten());
         // A text may have been answered, a report may have settled what held a later text back.
         self.queued.notify_one();
     }

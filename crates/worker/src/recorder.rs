@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use casewire_domain::command::Command;
-use casewire_domain::decide::Outcome;
 use casewire_runtime::config;
 use casewire_runtime::shutdown::Shutdown;
 use tokio::sync::{Notify, mpsc};
@@ -48,9 +47,7 @@ async fn record(deps: &Deps, metrics: &Metrics, commands: Vec<Command>, mut back
     loop {
         match batch::handle(deps.database.as_ref(), commands.clone()).await {
             Ok(outcomes) => {
-                let doubled =
-                    outcomes.iter().filter(|o| matches!(o, Outcome::Attempted { duplicate_send: true }));
-                metrics.sends.duplicates(doubled.count());
+                metrics.decided(&outcomes);
                 return;
             }
             Err(error) => {

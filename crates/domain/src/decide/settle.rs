@@ -9,6 +9,7 @@ use serde_json::json;
 use super::attempt::{LONGEST_WAIT, entry};
 use super::report::OPTED_OUT;
 use super::{Decision, Outcome, Sighting};
+use crate::address::Address;
 use crate::case::Trail;
 use crate::line::{Line, Rules, WhenUncertain};
 use crate::message::{Direction, Message};
@@ -127,7 +128,10 @@ impl Case<'_> {
 
     fn same_sender(&self, other: &Message) -> bool {
         let sender = |message: &Message| self.rules.line_by_id(message.line_id).map(|line| &line.address);
-        other.line_id == self.message.line_id || sender(other) == sender(self.message)
+        let (ours, theirs) = (sender(self.message), sender(other));
+        // Which number a Messaging Service picks is not known: it may be that of a line.
+        let picks = |sender: Option<&Address>| sender.is_none_or(Address::is_messaging_service);
+        ours == theirs || picks(ours) || picks(theirs)
     }
 
     fn rival(&self, other: &Message) -> Option<Claimant> {

@@ -9,5 +9,6 @@ mod once;
 mod opt_outs;
 mod replies;
 mod reports;
+mod settling;
 mod shelf;
 mod texts;

@@ -90,6 +90,16 @@ impl Config {
                 "`sender.lease` is less than twice `sender.request_timeout`: slow sends will be held as uncertain",
             ),
             (
+                !self.sender.looks().is_sorted(),
+                "`sender.settle_first`, `settle_second` and `settle_last` do not grow: an uncertain text is given up \
+              before the last of them",
+            ),
+            (
+                self.sender.settle_first < self.sender.request_timeout,
+                "`sender.settle_first` is shorter than `sender.request_timeout`: a text is looked for that may not be \
+              there yet",
+            ),
+            (
                 self.server.drain_timeout < answer,
                 "`server.drain_timeout` is shorter than a webhook may take: a stop can cut one off",
             ),

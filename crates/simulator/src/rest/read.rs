@@ -4,6 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use casewire_domain::Address;
 use casewire_twilio::parameters::Parameters;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -55,6 +56,10 @@ pub(super) async fn list(request: HttpRequest, simulator: Data<Simulator>) -> Re
     let asked = Parameters::parse(request.query_string().as_bytes(), simulator.config().parameters_max);
     let asked = asked.map_err(|_| Refusal::of(20_001))?;
     let query = Query::read(&asked)?;
+    let address = |name| Address::from_stored(asked.get(name).unwrap_or_default());
+    if let Some(refusal) = simulator.list_refusal_by_fault(&address("From"), &address("To")) {
+        return Err(refusal);
+    }
     let mount = mount(&request);
     let (messages, more) = query.page(&simulator.state(), &account, mount);
     let path = format!("{mount}/{API_VERSION}/Accounts/{account}/Messages.json");
@@ -82,6 +87,7 @@ struct Query {
     size: usize,
     page: u64,
     below: Option<u64>,
+    now: DateTime<Utc>,
 }
 
 impl Query {
@@ -102,6 +108,7 @@ impl Query {
                 .filled("PageToken")
                 .map(|token| read_token(token).ok_or(Refusal::of(20_001)))
                 .transpose()?,
+            now: Utc::now(),
         })
     }
 
@@ -130,6 +137,7 @@ impl Query {
         self.to.as_ref().is_none_or(|to| *to == it.to)
             && self.from.as_ref().is_none_or(|from| *from == it.from)
             && self.sent.includes(message.sent)
+            && message.listed_from <= self.now
     }
 }
 

@@ -88,7 +88,7 @@ impl Client {
     /// Sends a text: one POST, whatever happens. The caller has recorded the attempt before.
     #[tracing::instrument(name = "twilio.send", skip_all, fields(outcome))]
     pub async fn send(&self, credentials: &Credentials, send: &Send<'_>) -> SendOutcome {
-        let sender = if is_messaging_service(send.from.reveal()) { "MessagingServiceSid" } else { "From" };
+        let sender = if send.from.is_messaging_service() { "MessagingServiceSid" } else { "From" };
         let form = [
             ("To", send.to.reveal()),
             (sender, send.from.reveal()),
@@ -104,11 +104,6 @@ impl Client {
         tracing::Span::current().record("outcome", outcome.class());
         outcome
     }
-}
-
-fn is_messaging_service(sender: &str) -> bool {
-    let digits = sender.strip_prefix("MG").unwrap_or_default();
-    digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The class of an answer. The status line decides even when the body did not arrive; only success needs its body.

@@ -63,7 +63,11 @@ impl Depth {
 
     fn name(&self, registry: &mut Registry) {
         let seconds = Unit::Seconds;
-        registry.register("outbox_messages", "Messages in the outbox", self.outbox.clone());
+        registry.register(
+            "outbox_messages",
+            "Messages in the outbox; held are those of the uncertain that wait for a person",
+            self.outbox.clone(),
+        );
         let help = "Age of the oldest message in the outbox";
         registry.register_with_unit("outbox_oldest_age", help, seconds.clone(), self.outbox_age.clone());
         registry.register("parked_messages", "Dead letters", self.parked.clone());
@@ -84,8 +88,12 @@ impl Depth {
 
     /// What the database holds.
     pub(crate) fn database(&self, outbox: &OutboxDepth, parked: &Held) {
-        let states =
-            [("queued", outbox.pending), ("sending", outbox.sending), ("uncertain", outbox.uncertain)];
+        let states = [
+            ("queued", outbox.pending),
+            ("sending", outbox.sending),
+            ("uncertain", outbox.uncertain),
+            ("held", outbox.held),
+        ];
         for (state, held) in states {
             self.outbox.get_or_create(&State { state }).set(held.messages);
             self.outbox_age.get_or_create(&State { state }).set(age(held.oldest));

@@ -3,14 +3,16 @@
 mod depth;
 mod events;
 mod sends;
+mod settling;
 
-use casewire_domain::decide::Outcome;
+use casewire_domain::decide::{Outcome, Sighting};
 use casewire_twilio::codes;
 use prometheus_client::registry::Registry;
 
 use depth::Depth;
 use events::Events;
 use sends::Sends;
+use settling::Settling;
 
 /// The durable consumer every worker shares, as its label: what else reads a stream gets another.
 const CONSUMER: &str = "work";
@@ -21,6 +23,8 @@ pub(crate) struct Metrics {
     pub(crate) events: Events,
     /// Of texts sent.
     pub(crate) sends: Sends,
+    /// Of uncertain texts.
+    pub(crate) settling: Settling,
     /// Of what waits.
     pub(crate) depth: Depth,
 }
@@ -30,7 +34,25 @@ impl Metrics {
         Self {
             events: Events::register(registry),
             sends: Sends::register(registry),
+            settling: Settling::register(registry),
             depth: Depth::register(registry),
+        }
+    }
+
+    /// What became of commands, whoever handed them in: every double is counted, and every text settled.
+    pub(crate) fn decided<'a>(&self, outcomes: impl IntoIterator<Item = &'a Outcome>) {
+        for outcome in outcomes {
+            self.settling.outcome(outcome);
+            let doubled = match outcome {
+                Outcome::Reported { duplicate_send, .. }
+                | Outcome::Attempted { duplicate_send }
+                | Outcome::Looked(Sighting::Found { duplicate_send }) => *duplicate_send,
+                _ => false,
+            };
+            if doubled {
+                self.sends.duplicate();
+                tracing::error!(event = "duplicate_send", "the provider holds two texts for one message");
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use casewire_twilio::rest::{SendOutcome, Trouble};
+use casewire_twilio::rest::{ReadError, SendOutcome, Trouble};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -100,9 +100,27 @@ impl Sends {
         self.circuits_open.set(i64::try_from(accounts).unwrap_or(i64::MAX));
     }
 
-    /// So many messages turned out to be with the provider twice.
-    pub(crate) fn duplicates(&self, messages: usize) {
-        self.duplicates.inc_by(messages as u64);
+    /// A message turned out to be with the provider twice.
+    pub(crate) fn duplicate(&self) {
+        self.duplicates.inc();
+    }
+
+    /// The provider was asked for a page of its list; the error, where it gave none.
+    pub(crate) fn listed(&self, error: Option<&ReadError>, took: Duration) {
+        let status_class = match error {
+            None => "2xx",
+            Some(ReadError::AccountRefused { .. } | ReadError::Refused { .. }) => "4xx",
+            Some(ReadError::Unavailable { reason, .. }) => match reason {
+                Trouble::Throttled => "4xx",
+                Trouble::ServerError(_) => "5xx",
+                Trouble::UnreadableAnswer => "2xx",
+                _ => "none",
+            },
+        };
+        self.took.get_or_create(&Request { operation: "list", status_class }).observe(took.as_secs_f64());
+        if matches!(error, Some(ReadError::Unavailable { reason: Trouble::Throttled, .. })) {
+            self.throttled.inc();
+        }
     }
 }
 

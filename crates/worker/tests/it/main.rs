@@ -13,6 +13,7 @@ mod poison;
 mod provider;
 mod rates;
 mod sends;
+mod settling;
 mod shutdown;
 mod standing;
 mod texts;

@@ -11,7 +11,9 @@ use casewire_domain::MessageId;
 use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
 use casewire_domain::directory::Directory;
-use casewire_store::{Claim, Claims, Config as Database, Error, Held, OutboxDepth, ReplayRequest, Store};
+use casewire_store::{
+    Claim, Claims, Config as Database, Error, Held, LookFor, OutboxDepth, ReplayRequest, Store, Unsettled,
+};
 use casewire_testkit::{Postgres, eventually};
 use sqlx::{Executor, Row};
 use tokio::sync::Notify;
@@ -48,6 +50,10 @@ impl casewire_worker::Database for Deadly {
 
     async fn lost_attempts(&self, most: u64) -> Result<Vec<(MessageId, u32)>, Error> {
         self.store.lost_attempts(most).await
+    }
+
+    async fn due_uncertain(&self, look: LookFor) -> Result<Vec<Unsettled>, Error> {
+        self.store.due_uncertain(look).await
     }
 
     async fn ripe_statuses(&self, most: u64, patience: Duration) -> Result<Vec<Vec<u8>>, Error> {
