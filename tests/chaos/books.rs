@@ -64,7 +64,6 @@ pub(crate) struct Books {
 /// Latencies of requests, whatever they were answered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Latency {
-    pub(crate) requests: usize,
     /// Requests that got an answer which is neither 200 nor 204 nor 403 nor 503.
     pub(crate) strange: usize,
     pub(crate) p50: Duration,
@@ -111,6 +110,12 @@ impl Books {
         }
     }
 
+    /// Texts that were neither taken nor refused as forged.
+    pub(crate) fn given_up(&self) -> usize {
+        let pages = self.pages.lock().unwrap();
+        pages.entries.values().filter(|entry| !entry.taken() && entry.kind != Kind::Forged).count()
+    }
+
     /// How many requests got this answer.
     pub(crate) fn answered(&self, status: u16) -> usize {
         self.pages.lock().unwrap().answers.iter().filter(|answer| answer.status == status).count()
@@ -125,7 +130,6 @@ impl Books {
         took.sort_unstable();
         let at = |share: usize| took.get(took.len() * share / 100).copied().unwrap_or_default();
         Latency {
-            requests: took.len(),
             strange: within.iter().filter(|a| ![0, 200, 204, 403, 503].contains(&a.status)).count(),
             p50: at(50),
             p99: at(99),

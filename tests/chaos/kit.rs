@@ -12,6 +12,7 @@ mod hook;
 #[expect(dead_code, reason = "the stories use the rest")]
 mod role;
 #[path = "../stories/kit/wire.rs"]
+#[expect(dead_code, reason = "the stories use the rest")]
 mod wire;
 
 use casewire_testkit::Casewire;

@@ -83,7 +83,10 @@ async fn play_one(row: &Row, knobs: Knobs) -> Result {
     let played = tokio::spawn((row.play)(knobs)).await;
     let outcome = played.unwrap_or_else(|panic| {
         let mut outcome = Outcome::default();
-        outcome.insist(false, || format!("the row could not be played to its end: {panic}"));
+        outcome.insist(false, || {
+            let panic: String = panic.to_string().chars().take(400).collect();
+            format!("the row could not be played to its end: {panic}")
+        });
         outcome
     });
     let verdict = match (&outcome.not_run, outcome.broken.is_empty()) {

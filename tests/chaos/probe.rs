@@ -44,6 +44,13 @@ impl Stage {
         Drain { waited: most.0, resumed: most.1 - start, took: most.1.elapsed() }
     }
 
+    /// Whether a text is taken again within this time.
+    pub(crate) async fn comes_back(&self, within: Duration) -> bool {
+        let taken = self.books.taken();
+        let more = async || self.books.taken() > taken + 5;
+        casewire_testkit::eventually("texts are taken again", within, more).await.is_ok()
+    }
+
     /// Texts as somebody new twice a second, until one of them has got an acknowledgement at the provider; how long that
     /// took. (One of them may have met the end of the fault, so that its own is held for a person.)
     pub(crate) async fn flows_again(&self, within: Duration) -> Duration {

@@ -2,10 +2,14 @@
 
 mod clock;
 mod crash;
+mod disk;
 mod events;
 mod frozen;
 mod network;
 mod provider;
+mod quorum;
+mod upgrade;
+mod wiped;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -62,6 +66,19 @@ impl Outcome {
         Self { not_run: Some(why.to_owned()), ..Self::default() }
     }
 
+    /// Adds what came of another part of the row.
+    pub(crate) fn join(&mut self, part: &str, other: Self) {
+        for (name, value) in other.figures {
+            let sum = SUMS.contains(&name.as_str()).then(|| self.figures.get(&name)?.as_u64()).flatten();
+            match (sum, value.as_u64()) {
+                (Some(one), Some(other)) => self.figures.insert(name, json!(one + other)),
+                _ => self.figures.insert(format!("{part}_{name}"), value),
+            };
+        }
+        let broken = other.broken.into_iter();
+        self.broken.extend(broken.map(|b| Broken { how: format!("{part}: {}", b.how), ..b }));
+    }
+
     pub(crate) fn figure(&mut self, name: &str, value: impl Into<Value>) {
         self.figures.insert(name.to_owned(), value.into());
     }
@@ -73,6 +90,20 @@ impl Outcome {
         }
     }
 }
+
+/// Figures that are added up over the parts of a row.
+const SUMS: &[&str] = &[
+    "texts",
+    "acked",
+    "requests",
+    "answered_503",
+    "lost",
+    "doubled",
+    "dead_letters",
+    "cases",
+    "sent",
+    "held",
+];
 
 type Playing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -101,6 +132,8 @@ pub(crate) fn all() -> Vec<Row> {
         row!(4, true, crash::postgres, "kill -9 postgres", "waits; 0 dead letters; drains at 5 times the arrival rate"),
         row!(5, true, frozen::each, "SIGSTOP of each process", "answered in 3 s: 200 or 503; no hang"),
         row!(6, true, network::links, "every link cut, swallowed, late, reset, dripping, dead", "a dead peer is found in 30 s"),
+        row!(7, false, disk::full, "disk full under stream, database, spill", "503 or spill; 0 acknowledged lost"),
+        row!(8, false, disk::stream_full, "stream full", "503 or spill; 0 dropped"),
         row!(9, true, clock::skewed, "clocks off by 10 min, and stepping", "leases by the database's clock: nothing twice"),
         row!(10, true, events::poison, "poison between texts", "set aside; the rest flows"),
         row!(11, true, provider::ambiguous, "accepted, but no readable answer", "settled by callback or list; 0 doubles"),
@@ -108,6 +141,9 @@ pub(crate) fn all() -> Vec<Row> {
         row!(13, true, events::repeated, "each SID 50 times, past restart and window", "one effect"),
         row!(14, true, provider::callbacks, "callbacks 10 times, out of order, before the 201", "the furthest state, always"),
         row!(15, true, provider::automatons, "two auto-responders", "at most 3 replies in 10 min"),
+        row!(16, false, upgrade::rolling, "rolling upgrade with a migration", "0 failed webhooks"),
+        row!(17, false, wiped::stream, "stream wiped with a backlog", "all back after one sweep"),
+        row!(18, false, quorum::three, "three nats-servers: leader killed, node cut off", "0 acknowledged lost"),
     ]
 }
 
@@ -180,12 +216,17 @@ impl Scene {
         }
     }
 
-    /// Ends the load, lets everything settle, and holds all ledgers against each other.
-    pub(crate) async fn close(mut self, expected: Expected) -> Outcome {
-        let window = self.fault.unwrap_or((self.began, Instant::now()));
+    /// Ends the load, and waits until every text is taken or given up.
+    pub(crate) async fn finish_now(&mut self) {
         if let Some(load) = self.load.take() {
             load.stop().await;
         }
+    }
+
+    /// Ends the load, lets everything settle, and holds all ledgers against each other.
+    pub(crate) async fn close(mut self, expected: Expected) -> Outcome {
+        let window = self.fault.unwrap_or((self.began, Instant::now()));
+        self.finish_now().await;
         let flowed = self.began.elapsed();
         let within = Duration::from_secs(self.knobs.of(600, 120));
         match self.stage.settle(within).await {

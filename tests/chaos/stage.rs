@@ -11,6 +11,7 @@ use casewire_domain::Address;
 use casewire_domain::directory::Directory;
 use casewire_runtime::shutdown::Shutdown;
 use casewire_simulator::{Account, Config, Fault, HandsetDraft, Lifecycle, Line, Rule, Simulator};
+use casewire_testkit::postgres::Options;
 use casewire_testkit::{Casewire, NatsServer, Postgres, port};
 use tempfile::TempDir;
 
@@ -34,24 +35,25 @@ pub(crate) struct Plan {
     proxied: bool,
     nats_extra: String,
     nats_url: Option<String>,
-    simulator: Config,
     line: Vec<String>,
+    a_second: u32,
     program: PathBuf,
+    postgres_in: Option<PathBuf>,
     settings: Vec<(String, String)>,
 }
 
 impl Plan {
     pub(crate) fn of(ingests: usize, workers: usize) -> Self {
-        let simulator = Config { seed: Some(1), lifecycle: Lifecycle::at_once(), ..Config::default() };
         let plan = Self {
             ingests,
             workers,
             proxied: false,
             nats_extra: String::new(),
             nats_url: None,
-            simulator,
             line: Vec::new(),
+            a_second: 1_000,
             program: env!("CARGO_BIN_EXE_casewire").into(),
+            postgres_in: None,
             settings: Vec::new(),
         };
         // What a killed worker held comes back, and what it was sending is given up, within a row.
@@ -93,14 +95,21 @@ impl Plan {
         self
     }
 
+    /// Texts a second of the line.
+    pub(crate) fn a_second(mut self, rate: u32) -> Self {
+        self.a_second = rate;
+        self
+    }
+
     /// Another program for all roles than the one under test.
     pub(crate) fn program(mut self, program: PathBuf) -> Self {
         self.program = program;
         self
     }
 
-    pub(crate) fn simulator(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        change(&mut self.simulator);
+    /// The database on another disk.
+    pub(crate) fn postgres_in(mut self, place: &Path) -> Self {
+        self.postgres_in = Some(place.to_owned());
         self
     }
 
@@ -108,11 +117,15 @@ impl Plan {
     pub(crate) async fn start(self) -> Stage {
         casewire_testkit::http::install_tls();
         let nats = NatsServer::start_with(&self.nats_extra).await.unwrap();
-        let postgres = Postgres::start().await.unwrap();
+        let options = Options::default();
+        let postgres = match &self.postgres_in {
+            Some(place) => Postgres::start_in(place, options).await.unwrap(),
+            None => Postgres::start_with(options).await.unwrap(),
+        };
         let url = postgres.database().await.unwrap();
         let (_, database) = url.rsplit_once('/').unwrap();
         let end = Shutdown::new();
-        let (simulator, api_port) = simulate(self.simulator, &end);
+        let (simulator, api_port) = simulate(&end);
         let links = Links::start(nats.port(), postgres.port(), api_port).await;
         let nats_url = self.nats_url.unwrap_or_else(|| nats.url());
         let mut common: Environment = vec![("CASEWIRE_KEYS__MASTER_KEY".into(), MASTER_KEY.into())];
@@ -160,7 +173,8 @@ impl Plan {
             balancer,
             end,
         };
-        stage.begin(&self.program, &self.line).await;
+        let rate = ["--rate".to_owned(), self.a_second.to_string()];
+        stage.begin(&self.program, &[self.line, rate.into()].concat()).await;
         stage
     }
 }
@@ -205,7 +219,8 @@ pub(crate) struct Stage {
 }
 
 /// A simulated Twilio that knows the account alone, and the port of its API.
-fn simulate(config: Config, end: &Shutdown) -> (Simulator, u16) {
+fn simulate(end: &Shutdown) -> (Simulator, u16) {
+    let config = Config { seed: Some(1), lifecycle: Lifecycle::at_once(), ..Config::default() };
     let simulator = Simulator::new(config).unwrap();
     simulator.set_account(ACCOUNT.parse().unwrap(), Account::with_token(TOKEN));
     // Not one of those that outgoing connections get: it is known before the server behind a proxy runs.
@@ -221,7 +236,7 @@ impl Stage {
         self.command_of(program, &["migrate"]).await;
         let token = self.secret("token", TOKEN);
         let add = ["line", "add", "--id", "main", "--number", NUMBER, "--account-sid", ACCOUNT];
-        let token = ["--auth-token-file", token.to_str().unwrap(), "--rate", "1000"];
+        let token = ["--auth-token-file", token.to_str().unwrap()];
         let line: Vec<_> = line.iter().map(String::as_str).collect();
         self.command_of(program, &[&add[..], &token, &line].concat()).await;
         // First those that publish the line: an ingest that knows only the directory from before it refuses its texts.

@@ -42,8 +42,10 @@ pub(crate) async fn poison(knobs: Knobs) -> Outcome {
     scene.faulty();
     let mut dead = 0;
     for round in 0..rounds {
-        publish(&scene.stage.nats, "in.0.message", b"\xff\xfe no event at all").await;
-        publish(&scene.stage.nats, "in.0.message_status", &[0; 1_000]).await;
+        // Never the same twice, which would be one.
+        let bytes = [b"\xff\xfe no event at all ", round.to_string().as_bytes()].concat();
+        publish(&scene.stage.nats, "in.0.message", &bytes).await;
+        publish(&scene.stage.nats, "in.0.message_status", &[bytes, vec![0; 1_000]].concat()).await;
         of_no_line(&scene.stage).await;
         dead += 3;
         for (n, (field, value)) in STRANGE.into_iter().enumerate() {

@@ -21,7 +21,7 @@ fn everybody(texts: u64, knobs: &Knobs) -> Flow {
 pub(crate) async fn ambiguous(knobs: Knobs) -> Outcome {
     let texts = knobs.texts.unwrap_or(knobs.of(100_000, 300));
     let flow = everybody(texts, &knobs);
-    let plan = Plan::of(1, 2).set("SENDER__CONCURRENCY", "128").line(&["--rate", "10000"]);
+    let plan = Plan::of(1, 2).set("SENDER__CONCURRENCY", "128").a_second(10_000);
     let mut scene = Scene::quiet(plan, knobs).await;
     let faults = vec![
         Rule::sometimes(0.02, Fault::HangAfterAccepting),
