@@ -7,6 +7,7 @@ use casewire_domain::directory::Method;
 use casewire_domain::line::WhenUncertain;
 use casewire_domain::settle::Verdict;
 use casewire_domain::{CaseNumber, DedupeId, MessageId, Region};
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Texts to a phone number become support cases; agents' replies become texts.
@@ -101,10 +102,25 @@ pub enum Command {
         #[command(subcommand)]
         command: DeadLetterCommand,
     },
+    /// Compare Twilio's lists with what is stored, and bring in what is missing
+    #[command(after_help = RECONCILE_HELP)]
+    Reconcile(ReconcileArgs),
     /// Check a webhook's signature, and say why it does not match
     #[command(after_help = SIGNATURE_HELP)]
     Signature(SignatureArgs),
 }
+
+const RECONCILE_HELP: &str = "\
+A worker does it, which must be running; the command waits and shows how far it is. Customers' texts that Twilio has
+and casewire has not are brought into their cases, delivery statuses that are behind are corrected. Workers do so by
+themselves every hour.
+Exit status: 0 nothing was missing, 3 gaps were found and closed, 1 not everything could be compared or brought in.
+
+Examples:
+  casewire reconcile
+  casewire reconcile --since 7d --json
+  casewire reconcile --since 2026-11-19
+  casewire reconcile --last";
 
 const SIGNATURE_HELP: &str = "\
 The body is read from standard input, as it is.
@@ -416,4 +432,16 @@ pub struct SignatureArgs {
     /// The request's X-Twilio-Webhooks-Signature-Settings
     #[arg(long, value_name = "HEADER")]
     pub signature_settings: Option<String>,
+}
+
+#[derive(Args)]
+pub struct ReconcileArgs {
+    /// From when on: 90m, 24h, 7d, a day (2026-11-19) or a time (2026-11-19T08:00:00Z)
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = crate::commands::reconcile::since)]
+    pub since: DateTime<Utc>,
+    /// Show the newest report and compare nothing
+    #[arg(long, conflicts_with = "since")]
+    pub last: bool,
+    #[command(flatten)]
+    pub output: AsJson,
 }

@@ -7,6 +7,7 @@ pub mod dead_letter;
 pub mod healthcheck;
 pub mod line;
 pub mod migrate;
+pub mod reconcile;
 pub mod signature;
 pub mod simulator;
 pub mod token;

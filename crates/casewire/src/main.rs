@@ -89,6 +89,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Case { command } => commands::case::run(&place, command).await.map(done),
         Command::Token { command } => commands::token::run(&place, command).await.map(done),
         Command::DeadLetter { command } => commands::dead_letter::run(&place, command).await.map(done),
+        Command::Reconcile(args) => commands::reconcile::run(&place, args).await,
         Command::Signature(args) => commands::signature::run(&args),
     }
 }

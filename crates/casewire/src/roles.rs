@@ -92,7 +92,8 @@ pub async fn worker(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
         metrics: process.metrics.clone(),
     };
     let key = deps.master_key.clone();
-    let role = casewire_worker::build(config.worker.clone(), config.sender.clone(), deps);
+    let role = casewire_worker::build(config.worker.clone(), config.sender.clone(), deps)
+        .sweeping(Arc::new(store.clone()), wiring::keep(&config.stream));
     let (schema, shutdown) = (process.health.latch("schema"), process.shutdown.clone());
     let opened = store.clone();
     process.shutdown.spawn_critical("worker start", async move {

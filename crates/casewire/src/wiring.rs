@@ -125,6 +125,12 @@ pub async fn spill(config: &Config, folder: Option<&Path>, bus: &Bus) -> anyhow:
     Ok(Some(Spill::open(folder, &config.ingest, bus.stream.shards()).await?))
 }
 
+/// How long an event stays in the stream at least: a server that restarts knows the ids of what it holds, so for twice
+/// as long as an id must be known.
+pub fn keep(settings: &config::Stream) -> Duration {
+    settings.duplicate_window.saturating_mul(2)
+}
+
 /// The provider's API.
 pub fn provider(settings: &config::Sender, base_url: &str) -> anyhow::Result<rest::Client> {
     let config = rest::Config {

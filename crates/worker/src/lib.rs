@@ -19,8 +19,10 @@ mod recorder;
 mod sender;
 mod settler;
 mod suspicion;
+mod sweep;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use casewire_bus::{DirectoryBoard, Stream};
 use casewire_domain::seal::MasterKey;
@@ -28,11 +30,14 @@ use casewire_runtime::config;
 use casewire_runtime::ops::{self, Health};
 use casewire_runtime::shutdown::Shutdown;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 pub use database::Database;
 pub use provider::Provider;
+pub use sweep::Records;
 
 use metrics::Metrics;
+use sweep::Sweepers;
 
 /// What a worker needs of the rest of the process.
 pub struct Deps {
@@ -62,18 +67,27 @@ pub struct Worker {
     metrics: Arc<Metrics>,
     /// Wakes the sender when something was queued; it looks by itself too, so nothing depends on it.
     queued: Arc<Notify>,
+    /// The sweepers' records, and how long an event stays in the stream.
+    sweeping: Option<(Arc<dyn Records>, Duration)>,
 }
 
 /// A worker of these settings.
 pub fn build(settings: config::Worker, sender: config::Sender, deps: Deps) -> Worker {
     let metrics = Arc::new(deps.metrics.register(Metrics::register));
-    Worker { settings, sender, deps: Arc::new(deps), metrics, queued: Arc::default() }
+    Worker { settings, sender, deps: Arc::new(deps), metrics, queued: Arc::default(), sweeping: None }
 }
 
 impl Worker {
     /// What wakes the sender early: somebody in the same process who queues a text may call it.
     pub fn queued(&self) -> Arc<Notify> {
         self.queued.clone()
+    }
+
+    /// Lets it sweep, too: compare stream and provider with the database. `keep` is how long an event stays in the stream
+    /// at least; twice the stream's duplicate window, so that no id is forgotten before its time.
+    #[must_use]
+    pub fn sweeping(self, records: Arc<dyn Records>, keep: Duration) -> Self {
+        Self { sweeping: Some((records, keep)), ..self }
     }
 
     /// Starts the worker's tasks; they end when `shutdown` asks them to.
@@ -90,7 +104,7 @@ impl Worker {
             };
             shutdown.spawn_critical("pipeline", pipeline.run(shutdown.token()));
         }
-        let Self { settings, sender, deps, metrics, queued } = self;
+        let Self { settings, sender, deps, metrics, queued, sweeping } = self;
         let outcomes = recorder::start(shutdown, &deps, &metrics, &sender, queued.clone());
         let breakers = Arc::<breakers::Breakers>::default();
         let settler =
@@ -100,6 +114,21 @@ impl Worker {
         shutdown.spawn_critical("sender", sender.run(shutdown.token()));
         let publisher = directory::publish(settings.clone(), deps.clone(), remade, shutdown.token());
         shutdown.spawn_critical("directory", publisher);
+        if let Some((records, keep)) = sweeping {
+            let sweepers = Sweepers {
+                settings: settings.clone(),
+                deps: deps.clone(),
+                records,
+                metrics: metrics.clone(),
+                queued: queued.clone(),
+                keep,
+                holder: Uuid::now_v7(),
+                lost: Notify::new(),
+            };
+            let sweepers = Arc::new(sweepers);
+            shutdown.spawn_critical("stream sweeper", sweepers.clone().stream(shutdown.token()));
+            shutdown.spawn_critical("provider sweeper", sweepers.provider(shutdown.token()));
+        }
         let chores = chores::run(settings, deps, metrics, queued, shutdown.token());
         shutdown.spawn_critical("chores", chores);
     }

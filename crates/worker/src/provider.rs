@@ -1,6 +1,7 @@
 //! What a worker asks of the provider.
 
 use async_trait::async_trait;
+use casewire_domain::Media;
 use casewire_twilio::rest::{self, Client, Credentials, List, NextPage, Page, ReadError, SendOutcome};
 
 /// The provider's API as a worker sees it.
@@ -14,6 +15,9 @@ pub trait Provider: Send + Sync {
 
     /// The page after another.
     async fn list_next(&self, credentials: &Credentials, next: &NextPage) -> Result<Page, ReadError>;
+
+    /// The files of a message.
+    async fn media(&self, credentials: &Credentials, sid: &str) -> Result<Vec<Media>, ReadError>;
 }
 
 #[async_trait]
@@ -28,5 +32,9 @@ impl Provider for Client {
 
     async fn list_next(&self, credentials: &Credentials, next: &NextPage) -> Result<Page, ReadError> {
         Client::list_next(self, credentials, next).await
+    }
+
+    async fn media(&self, credentials: &Credentials, sid: &str) -> Result<Vec<Media>, ReadError> {
+        Client::media(self, credentials, sid).await
     }
 }

@@ -37,9 +37,22 @@ pub(crate) fn undecodable(bytes: &Undecodable, now: DateTime<Utc>) -> Command {
     Command::SetAside(facts_of_bytes(bytes, now), reason)
 }
 
+/// The command that what lies in a stream asks for.
+pub(crate) fn kept(event: &Result<Event, Undecodable>, now: DateTime<Utc>) -> Command {
+    match event {
+        Ok(event) => command(event),
+        Err(bytes) => undecodable(bytes, now),
+    }
+}
+
+/// The id under which bytes that are no event are set aside.
+pub(crate) fn id_of_bytes(bytes: &Undecodable) -> DedupeId {
+    bytes.dedupe_id.clone().unwrap_or_else(|| DedupeId::of_content(&[&bytes.payload]))
+}
+
 fn facts_of_bytes(bytes: &Undecodable, now: DateTime<Utc>) -> EventFacts {
     EventFacts {
-        dedupe_id: bytes.dedupe_id.clone().unwrap_or_else(|| DedupeId::of_content(&[&bytes.payload])),
+        dedupe_id: id_of_bytes(bytes),
         kind: EventKind::Other,
         line: String::new(),
         received_at: now,

@@ -69,7 +69,8 @@ fn worker(process: &Process, parts: &Parts, bus: &Bus) -> anyhow::Result<casewir
         health: process.health.clone(),
         metrics: process.metrics.clone(),
     };
-    Ok(casewire_worker::build(config.worker.clone(), config.sender.clone(), deps))
+    let worker = casewire_worker::build(config.worker.clone(), config.sender.clone(), deps);
+    Ok(worker.sweeping(Arc::new(parts.store.clone()), wiring::keep(&config.stream)))
 }
 
 fn ingest(process: &Process, parts: &Parts, bus: &Bus, spill: Option<Spill>) -> Ingest {

@@ -4,6 +4,7 @@ mod depth;
 mod events;
 mod sends;
 mod settling;
+mod sweeps;
 
 use casewire_domain::decide::{Outcome, Sighting};
 use casewire_twilio::codes;
@@ -13,6 +14,8 @@ use depth::Depth;
 use events::Events;
 use sends::Sends;
 use settling::Settling;
+use sweeps::Sweeps;
+pub(crate) use sweeps::{PROVIDER, STREAM};
 
 /// The durable consumer every worker shares, as its label: what else reads a stream gets another.
 const CONSUMER: &str = "work";
@@ -23,6 +26,8 @@ pub(crate) struct Metrics {
     pub(crate) events: Events,
     /// Of texts sent.
     pub(crate) sends: Sends,
+    /// Of sweeps.
+    pub(crate) sweeps: Sweeps,
     /// Of uncertain texts.
     pub(crate) settling: Settling,
     /// Of what waits.
@@ -35,6 +40,7 @@ impl Metrics {
             events: Events::register(registry),
             sends: Sends::register(registry),
             settling: Settling::register(registry),
+            sweeps: Sweeps::register(registry),
             depth: Depth::register(registry),
         }
     }
