@@ -6,4 +6,6 @@ mod drain;
 mod once;
 mod outages;
 mod poison;
+mod rolling;
+mod spill;
 mod statuses;

@@ -37,6 +37,7 @@ pub(crate) struct Plan {
     workers: usize,
     desk: bool,
     own_postgres: bool,
+    spill: bool,
     shards: u32,
     settings: Vec<(&'static str, String)>,
 }
@@ -60,6 +61,12 @@ impl Plan {
     /// A database server of its own, to be killed.
     pub(crate) fn with_own_postgres(mut self) -> Self {
         self.own_postgres = true;
+        self
+    }
+
+    /// A spill for each ingest, which outlives it.
+    pub(crate) fn with_spill(mut self) -> Self {
+        self.spill = true;
         self
     }
 
@@ -89,7 +96,7 @@ impl Plan {
             ("CASEWIRE_STREAM__MAX_BYTES".to_owned(), "64MiB".to_owned()),
             ("CASEWIRE_STREAM__SHARDS".to_owned(), self.shards.to_string()),
             // Nobody waits for a proxy to notice, but where that is the story.
-            ("CASEWIRE_SERVER__UNREADY_TIME".to_owned(), "0s".to_owned()),
+            ("CASEWIRE_SERVER__UNREADY_TIME".to_owned(), "1ms".to_owned()),
             ("CASEWIRE_DATABASE__URL".to_owned(), database.server.url(&database.name)),
             ("CASEWIRE_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned()),
             ("CASEWIRE_TWILIO__API_BASE_URL".to_owned(), api),
@@ -97,9 +104,13 @@ impl Plan {
         let settings = self.settings.iter();
         environment.extend(settings.map(|(name, value)| (format!("CASEWIRE_{name}"), value.clone())));
         let mut ingests: Vec<_> = (0..self.ingests).map(|_| Role::new("ingest", &environment)).collect();
-        let balancer = Balancer::start(ingests.iter().map(|ingest| ingest.port).collect()).await;
+        let balancer = Balancer::start(ingests.iter().collect()).await;
         let public = ("CASEWIRE_SERVER__PUBLIC_URL".to_owned(), balancer.url());
         ingests.iter_mut().for_each(|ingest| ingest.set(public.clone()));
+        for (n, ingest) in ingests.iter_mut().enumerate().filter(|_| self.spill) {
+            let spill = folder.path().join(format!("spill-{n}")).to_str().unwrap().to_owned();
+            ingest.set(("CASEWIRE_INGEST__SPILL_DIR".to_owned(), spill));
+        }
         environment.push(public);
         let config = JetStreamConfig { url: nats.url(), shards: self.shards, ..JetStreamConfig::default() };
         let cluster = Cluster {
@@ -191,7 +202,15 @@ fn simulate(end: &Shutdown) -> (Simulator, String) {
 impl Cluster {
     /// One of each role but the desk, on servers shared with nobody but the database's.
     pub(crate) fn plan() -> Plan {
-        Plan { ingests: 1, workers: 1, desk: false, own_postgres: false, shards: 4, settings: Vec::new() }
+        Plan {
+            ingests: 1,
+            workers: 1,
+            desk: false,
+            own_postgres: false,
+            spill: false,
+            shards: 4,
+            settings: Vec::new(),
+        }
     }
 
     async fn begin(&self) {

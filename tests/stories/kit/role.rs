@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use casewire_testkit::process::Start;
 use casewire_testkit::{Casewire, port};
 
+use super::balancer::Backend;
 use super::casewire;
 
 /// A debug build on a busy machine needs its time.
@@ -105,5 +106,11 @@ impl Role {
     /// The process of its last start.
     pub(crate) fn process(&self) -> Arc<Casewire> {
         self.running.lock().unwrap().clone().unwrap()
+    }
+}
+
+impl From<&Role> for Backend {
+    fn from(role: &Role) -> Self {
+        Self::new(role.port, Some(role.ops("readyz")))
     }
 }
