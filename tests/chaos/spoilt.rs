@@ -78,6 +78,7 @@ const SPOILT: &[(&str, &str, Spoil)] = &[
     ("a case opened twice", "I4", |found| found.cases[0].1 = 2),
     ("a case without a text", "I4", |found| found.cases.push(("c".into(), 1))),
     ("a status that went back", "I5", |found| found.outbound[0].status = "sent".into()),
+    ("a status that nobody told of", "I5", |found| found.outbound[0].status = "failed".into()),
     ("a text decided on after a STOP", "I6", |found| found.outbound[0].to = "three".into()),
     ("a text sent long after a STOP", "I6", |found| { found.sends[0].to = "three".into(); found.sends[0].accepted = 1e6; }),
     ("a text that waits for ever", "I7", |found| found.outbound[1].outbox = "pending".into()),

@@ -164,6 +164,7 @@ async fn filled(knobs: Knobs, spill: Option<&Path>) -> Outcome {
     let mut plan = Plan::of(1, 1).set("STREAM__SHARDS", "1").set("STREAM__MAX_BYTES", "512KiB");
     // What is verified leaves the stream within seconds instead of half an hour.
     plan = plan.set("STREAM__DUPLICATE_WINDOW", "1s");
+    plan = plan.set("WORKER__SWEEP_INTERVAL", "2s").set("WORKER__SWEEP_SETTLE", "1s");
     if let Some(folder) = spill {
         plan = plan.set("INGEST__SPILL_DIR", &folder.to_string_lossy());
     }
