@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod canaries;
 mod cluster;
 #[cfg(target_os = "linux")]
 mod durability;

@@ -26,6 +26,7 @@ pub(crate) const TOKEN: &str = "the-auth-token";
 const NUMBER: &str = "+15550001111";
 /// 32 bytes in base64.
 pub(crate) const MASTER_KEY: &str = "Y2FzZXdpcmUtdGVzdC1tYXN0ZXIta2V5LTMyLWJ5dGU=";
+pub(crate) const DATABASE_PASSWORD: &str = "zq7database";
 /// How long a command of the program may take.
 const COMMAND: Duration = Duration::from_secs(60);
 /// How often the database is asked: every answer is a process of its own.
@@ -97,7 +98,7 @@ impl Plan {
             ("CASEWIRE_STREAM__SHARDS".to_owned(), self.shards.to_string()),
             // Nobody waits for a proxy to notice, but where that is the story.
             ("CASEWIRE_SERVER__UNREADY_TIME".to_owned(), "1ms".to_owned()),
-            ("CASEWIRE_DATABASE__URL".to_owned(), database.server.url(&database.name)),
+            ("CASEWIRE_DATABASE__URL".to_owned(), database.url()),
             ("CASEWIRE_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned()),
             ("CASEWIRE_TWILIO__API_BASE_URL".to_owned(), api),
         ];
@@ -185,6 +186,12 @@ impl Database {
         let (_, name) = url.rsplit_once('/').unwrap();
         Self { name: name.to_owned(), server }
     }
+
+    /// With a password, which the server does not ask for: nobody may tell it.
+    fn url(&self) -> String {
+        let url = self.server.url(&self.name);
+        url.replacen('@', &format!(":{DATABASE_PASSWORD}@"), 1)
+    }
 }
 
 /// A simulated Twilio that knows the account alone, and where its API is.
@@ -246,6 +253,14 @@ impl Cluster {
     /// A command or a role beside the roles, with their configuration, to be started.
     pub(crate) fn program(&self, args: &[&str]) -> Start {
         self.environment.iter().fold(casewire(args), |start, (name, value)| start.env(name, value))
+    }
+
+    /// The same for one that may say no: what it printed, and its exit status.
+    pub(crate) async fn said(&self, args: &[&str]) -> (String, i32) {
+        let start =
+            self.environment.iter().fold(casewire(args), |start, (name, value)| start.env(name, value));
+        let finished = start.run(COMMAND).await.unwrap();
+        (finished.stdout, finished.status.code().unwrap())
     }
 
     /// A private file for a command to read.
@@ -314,7 +329,12 @@ pub(crate) fn person(index: u64) -> String {
     format!("+1206{:07}", 2_000_000 + index)
 }
 
-/// The same, as the simulator takes it.
+/// The line's number, as the simulator takes it.
+pub(crate) fn number() -> Address {
+    Address::from_stored(NUMBER)
+}
+
+/// A person's number, as the simulator takes it.
 pub(crate) fn handset(index: u64) -> Address {
     Address::from_stored(person(index))
 }

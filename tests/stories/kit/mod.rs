@@ -16,14 +16,16 @@ use casewire_testkit::Casewire;
 use casewire_testkit::process::Start;
 
 pub(crate) use books::Books;
-pub(crate) use cluster::{ACCOUNT, Cluster, TOKEN, handset, person};
+pub(crate) use cluster::{
+    ACCOUNT, Cluster, DATABASE_PASSWORD, MASTER_KEY, Plan, TOKEN, handset, number, person,
+};
 pub(crate) use desk::{Desk, bodies, texts};
 pub(crate) use dice::Dice;
 pub(crate) use home::{AUTH_TOKEN, Home, SOON, Up, sentence};
 pub(crate) use hook::{Hook, message_sid};
 pub(crate) use page::Page;
 pub(crate) use role::Role;
-pub(crate) use wire::publish;
+pub(crate) use wire::{publish, request};
 
 /// The program under test.
 pub(crate) fn casewire(args: &[&str]) -> Start {
