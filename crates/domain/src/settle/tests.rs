@@ -25,8 +25,20 @@ struct Sent {
 
 fn sent() -> impl Strategy<Value = Sent> {
     let taken = proptest::collection::vec(proptest::option::weighted(0.7, 0..30i64), 1..3);
-    (60..400i64, taken, proptest::bool::weighted(0.2), proptest::bool::weighted(0.2), proptest::bool::weighted(0.1))
-        .prop_map(|(gap, taken, sending, bound, forgotten)| Sent { gap, taken, sending, bound, forgotten })
+    (
+        60..400i64,
+        taken,
+        proptest::bool::weighted(0.2),
+        proptest::bool::weighted(0.2),
+        proptest::bool::weighted(0.1),
+    )
+        .prop_map(|(gap, taken, sending, bound, forgotten)| Sent {
+            gap,
+            taken,
+            sending,
+            bound,
+            forgotten,
+        })
 }
 
 /// Every attempt of a text begins so long after the one before: the list was read for the last time meanwhile.

@@ -35,6 +35,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) struct Plan {
     pub(crate) worker: config::Worker,
     pub(crate) sender: config::Sender,
+    /// How long the provider hangs when it is made to.
+    pub(crate) hang: Duration,
     /// Where cases live; `None` for an SQLite file of the test's own.
     pub(crate) database: Option<Database>,
     /// How long the stream waits for an acknowledgement.
@@ -61,6 +63,7 @@ impl Default for Plan {
                 refused_pause: ms(300),
                 ..Default::default()
             },
+            hang: Duration::from_secs(3),
             database: None,
             ack_wait: EmbeddedConfig::default().ack_wait,
         }
@@ -74,6 +77,8 @@ pub(crate) struct Bench {
     pub(crate) board: Arc<LocalDirectory>,
     pub(crate) simulator: Simulator,
     pub(crate) gate: Gate,
+    /// The provider without the gate before it.
+    pub(crate) provider_url: String,
     plan: Plan,
     public_url: String,
     front: Shutdown,
@@ -134,7 +139,7 @@ impl Bench {
         store.migrate().await?;
         let bounds = EmbeddedConfig { ack_wait: plan.ack_wait, ..EmbeddedConfig::default() };
         let stream = EmbeddedStream::open(&folder.path().join("stream.db"), bounds).await?;
-        let (simulator, provider, address) = provider::simulator().await?;
+        let (simulator, provider, address) = provider::simulator(plan.hang).await?;
         let (listener, front) = (TcpListener::bind(("127.0.0.1", 0))?, Shutdown::new());
         let bench = Self {
             store,
@@ -142,7 +147,8 @@ impl Bench {
             stream: Arc::new(stream),
             board: Arc::default(),
             simulator,
-            gate: Gate::before(address).await?,
+            gate: Gate::before(address.clone()).await?,
+            provider_url: format!("http://{address}"),
             plan,
             public_url: format!("http://{}", listener.local_addr()?),
             front,
@@ -188,6 +194,11 @@ impl Bench {
         })
     }
 
+    /// Where the line `main` is told of texts.
+    pub(crate) fn webhook(&self) -> String {
+        webhook::message_url(&self.public_url, "main")
+    }
+
     /// The API at this address.
     pub(crate) fn provider_at(&self, base_url: &str) -> Result<rest::Client> {
         let timeout = self.plan.sender.request_timeout;
@@ -197,7 +208,8 @@ impl Bench {
     /// A worker that works with this.
     pub(crate) fn run(&self, deps: Deps) -> Running {
         let (health, metrics, shutdown) = (deps.health.clone(), deps.metrics.clone(), Shutdown::new());
-        let worker = casewire_worker::build(self.plan.worker.clone(), self.plan.sender.clone(), deps);
+        let worker = casewire_worker::build(self.plan.worker.clone(), self.plan.sender.clone(), deps)
+            .sweeping(Arc::new(self.store.clone()), Duration::ZERO);
         let queued = worker.queued();
         worker.start(&shutdown);
         health.started();

@@ -1,6 +1,7 @@
 //! Stories of the worker: a real one, between a real stream, a real database and the simulated provider, which
 //! calls a real ingest.
 
+mod ambiguous;
 mod bench;
 mod callbacks;
 mod dead_letters;
@@ -12,6 +13,7 @@ mod outages;
 mod poison;
 mod provider;
 mod rates;
+mod reconciling;
 mod sends;
 mod settling;
 mod shutdown;

@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::bench::SOON;
 use crate::words::{ACCOUNT, TOKEN, number};
 
-/// A provider that is up, with its address.
-pub(crate) async fn simulator() -> Result<(Simulator, CancellationToken, String)> {
+/// A provider that is up, with its address; a request that it is made to hang hangs so long.
+pub(crate) async fn simulator(hang: Duration) -> Result<(Simulator, CancellationToken, String)> {
     let config = Config {
         accounts: vec![(ACCOUNT.parse()?, Account::with_token(TOKEN))],
         lifecycle: Lifecycle::at_once(),
-        hang: Duration::from_secs(3),
+        hang,
         ..Default::default()
     };
     let (simulator, stop) = (Simulator::new(config)?, CancellationToken::new());

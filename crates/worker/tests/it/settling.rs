@@ -187,7 +187,7 @@ async fn nothing_is_sent_again_while_a_text_to_the_person_belongs_to_nobody() ->
     bench.text(HEATHER, "my heater is broken").await?;
     bench.stands(HEATHER, &[(Queued, Some(Uncertain))]).await?;
     // Another program on the same account texts the same person.
-    send(&bench, HEATHER, "your parcel is here", "https://elsewhere.example/status").await?;
+    let _ = send(&bench, HEATHER, "your parcel is here", "https://elsewhere.example/status").await?;
     bench.a_minute_later().await?;
     bench.held(HEATHER).await?;
     assert_eq!(bench.accepted_for(HEATHER), ["your parcel is here"]);

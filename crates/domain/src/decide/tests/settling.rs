@@ -91,7 +91,11 @@ fn what_differs_in_anything_is_not_bound() {
         Listed { sid: "SM1".into(), ..one.clone() },
     ];
     for other in others {
-        assert_eq!(bench.looked(id, false, vec![other.clone()]), Outcome::Looked(Sighting::Later), "{other:?}");
+        assert_eq!(
+            bench.looked(id, false, vec![other.clone()]),
+            Outcome::Looked(Sighting::Later),
+            "{other:?}"
+        );
     }
     assert_eq!(bench.looked(id, false, vec![one]), FOUND);
 }
