@@ -13,7 +13,6 @@ mod outages;
 mod poison;
 mod provider;
 mod rates;
-mod reconciling;
 mod sends;
 mod settling;
 mod shutdown;
