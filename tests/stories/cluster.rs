@@ -9,3 +9,4 @@ mod poison;
 mod rolling;
 mod spill;
 mod statuses;
+mod sweep;

@@ -13,6 +13,7 @@ mod outages;
 mod poison;
 mod provider;
 mod rates;
+mod reconciling;
 mod sends;
 mod settling;
 mod shutdown;

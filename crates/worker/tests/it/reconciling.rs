@@ -1,0 +1,279 @@
+//! What the provider took and casewire was never told: found on its list, brought in as if it had been.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use casewire_domain::DeliveryStatus::{self, Delivered, Undelivered};
+use casewire_runtime::config;
+use casewire_simulator::{FailedStatus, Fault, HandsetDraft, Line, Rule};
+use casewire_store::{AskedBy, LineReport, Reconciliation};
+use casewire_testkit::{eventually, eventually_some};
+use casewire_twilio::rest::{Credentials, Send, SendOutcome};
+use chrono::{TimeDelta, Utc};
+use sqlx::Row;
+
+use crate::bench::{Bench, Plan, Running, SOON};
+use crate::words::{ACCOUNT, HEATHER, IAN, LINE, TOKEN, number, person};
+
+/// Nothing waits for what is on its way: here nothing is.
+fn plan() -> Plan {
+    let ms = Duration::from_millis;
+    let worker = config::Worker {
+        sweep_settle: ms(0),
+        reconcile_retry_first: ms(20),
+        reconcile_retry_most: ms(100),
+        ..Plan::default().worker
+    };
+    Plan { worker, ..Plan::default() }
+}
+
+/// The list tells times to the second: what is to be told apart by it is said in different ones.
+async fn next_second() {
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+}
+
+async fn bench() -> Result<(Bench, Running)> {
+    Bench::with(plan()).await
+}
+
+impl Bench {
+    /// From now on nobody answers the line's webhooks, or somebody does again.
+    fn deaf(&self, deaf: bool) -> Result<()> {
+        let url = if deaf { "http://127.0.0.1:9/".to_owned() } else { self.webhook() };
+        self.simulator.set_line(Line::new(number(LINE), ACCOUNT.parse()?, url));
+        Ok(())
+    }
+
+    /// Somebody texts, and the provider cannot tell us.
+    async fn text_unheard(&self, from: &str, body: &str) -> Result<String> {
+        self.deaf(true)?;
+        let sent = self.simulator.send_text(HandsetDraft::new(number(from), number(LINE), body)).await?;
+        self.deaf(false)?;
+        ensure!(!sent.taken, "nobody was listening");
+        Ok(sent.sid.to_string())
+    }
+
+    /// Asks for a comparison of the last hour and waits for it.
+    async fn reconcile(&self) -> Result<Reconciliation> {
+        let id = self.store.request_reconciliation(Utc::now() - TimeDelta::hours(1)).await?;
+        eventually_some("the lists are compared", SOON, || async {
+            let report = self.store.reconciliation(id).await.ok()??;
+            report.finished_at.map(|_| report.clone())
+        })
+        .await
+    }
+
+    async fn reconcile_main(&self) -> Result<LineReport> {
+        self.reconcile().await?.lines.into_iter().next().context("the line main")
+    }
+
+    /// The words of this person's newest case, oldest first.
+    async fn said(&self, person: &str) -> Result<Vec<String>> {
+        let case = self.case_of(person).await?.context("a case")?;
+        let theirs = case.messages.iter().filter(|view| !view.message.automatic);
+        Ok(theirs.map(|view| view.message.body.reveal().to_owned()).collect())
+    }
+
+    async fn suppressed(&self) -> Result<bool> {
+        let mut database = self.intruder().await?;
+        let row =
+            sqlx::query("select count(*) from suppression where active").fetch_one(&mut database).await?;
+        Ok(row.try_get::<i64, _>(0)? == 1)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_whose_webhooks_never_came_are_in_their_cases_after_one_comparison() -> Result<()> {
+    let (bench, worker) = bench().await?;
+    bench.text(HEATHER, "my heater is broken").await?;
+    bench.case_soon(HEATHER).await?;
+    next_second().await;
+    bench.text_unheard(HEATHER, "it is getting cold").await?;
+    bench.text_unheard(IAN, "is anybody there?").await?;
+    bench.text_unheard(IAN, "hello?").await?;
+    let report = bench.reconcile_main().await?;
+    assert_eq!(
+        (report.listed, report.brought_in, report.failures),
+        (5, 3, 0),
+        "four of theirs, one of ours: {report:?}"
+    );
+    assert_eq!((report.known, report.set_aside, report.complete), (2, 0, true), "{report:?}");
+    assert_eq!(bench.said(HEATHER).await?, ["my heater is broken", "it is getting cold"]);
+    assert_eq!(bench.said(IAN).await?, ["is anybody there?", "hello?"]);
+    assert_eq!(worker.metric(r#"casewire_sweeper_rescued_total{sweeper="provider"}"#)?, 3.0);
+    bench.stands(IAN, &[(Delivered, None)]).await?;
+
+    // Once more, and the webhook after all, when the provider's retries come: nothing happens twice.
+    let again = bench.reconcile_main().await?;
+    assert_eq!((again.brought_in, again.known, again.listed), (0, 6, 6), "{again:?}");
+    assert_eq!(bench.said(IAN).await?.len(), 2);
+    assert_eq!(bench.accepted_for(IAN).len(), 1, "one acknowledgement");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_found_on_the_list_has_its_files_and_its_time() -> Result<()> {
+    let (bench, _worker) = bench().await?;
+    let mut draft = HandsetDraft::new(number(HEATHER), number(LINE), "look");
+    for kind in ["image/jpeg", "image/png"] {
+        let url = "https://example.org/1".to_owned();
+        draft.media.push(casewire_domain::Media { url, content_type: kind.to_owned() });
+    }
+    bench.deaf(true)?;
+    let before = Utc::now();
+    let sent = bench.simulator.send_text(draft).await?;
+    let report = bench.reconcile_main().await?;
+    assert_eq!(report.brought_in, 1);
+    let case = bench.case_of(HEATHER).await?.context("a case")?;
+    let message = &case.messages[0].message;
+    let files: Vec<_> = message.media.iter().map(|file| file.content_type.as_str()).collect();
+    assert_eq!(files, ["image/jpeg", "image/png"]);
+    let place = format!("/2010-04-01/Accounts/{ACCOUNT}/Messages/{}/Media/ME", sent.sid);
+    assert!(message.media.iter().all(|file| file.url.contains(&place)), "a URL that needs our credentials");
+    let late = (before - message.received_at).num_milliseconds();
+    assert!((-5_000..1_000).contains(&late), "to the second, as the list has it: {late} ms");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opt_outs_that_are_learnt_late_count_from_when_they_were_said() -> Result<()> {
+    let (bench, _worker) = bench().await?;
+    // Never heard of; START was said later and came in time.
+    bench.text_unheard(HEATHER, "STOP").await?;
+    next_second().await;
+    bench.text(HEATHER, "START").await?;
+    assert_eq!(bench.reconcile_main().await?.brought_in, 1);
+    assert!(!bench.suppressed().await?, "the START was later");
+    next_second().await;
+    bench.text_unheard(HEATHER, "STOP").await?;
+    assert_eq!(bench.reconcile_main().await?.brought_in, 1);
+    assert!(bench.suppressed().await?, "this STOP is the latest word");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statuses_whose_callbacks_were_lost_are_corrected() -> Result<()> {
+    let (bench, worker) = bench().await?;
+    let fails = Fault::FailDelivery { status: FailedStatus::Undelivered, code: 30_005 };
+    let to_ian = Rule { to: Some(number(IAN)), ..Rule::always(fails) };
+    bench.faults(vec![Rule::always(Fault::DropCallbacks), to_ian])?;
+    bench.text(HEATHER, "my heater is broken").await?;
+    bench.text(IAN, "mine, too").await?;
+    bench.stands(HEATHER, &[(DeliveryStatus::Queued, None)]).await?;
+    bench.stands(IAN, &[(DeliveryStatus::Queued, None)]).await?;
+    ensure!(bench.simulator.wait_until_idle(SOON).await);
+    let report = bench.reconcile_main().await?;
+    assert_eq!((report.statuses_corrected, report.brought_in), (2, 0), "{report:?}");
+    assert_eq!(bench.standing(HEATHER).await?, [(Delivered, None)]);
+    assert_eq!(bench.standing(IAN).await?, [(Undelivered, None)]);
+    let case = bench.case_of(IAN).await?.context("a case")?;
+    assert!(case.messages.iter().any(|view| view.message.progress.error_code() == Some(30_005)));
+    assert_eq!(bench.reconcile_main().await?.statuses_corrected, 0);
+    assert_eq!(worker.metric("casewire_sweeper_statuses_corrected_total")?, 2.0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_another_program_sends_from_the_line_are_counted_and_left_alone() -> Result<()> {
+    let (bench, _worker) = bench().await?;
+    let credentials = Credentials { account_sid: ACCOUNT.to_owned(), auth_token: TOKEN.into() };
+    let (from, to, body) = (number(LINE), number(IAN), casewire_domain::Text::new("a campaign"));
+    let send = Send { from: &from, to: &to, body: &body, status_callback: "http://127.0.0.1:9/" };
+    let sent = bench.provider_at(&bench.gate.url)?.send(&credentials, &send).await;
+    ensure!(matches!(sent, SendOutcome::Accepted { .. }), "{sent:?}");
+    let report = bench.reconcile_main().await?;
+    assert_eq!((report.listed, report.unknown_outbound, report.known), (1, 1, 0));
+    assert!(bench.case_of(IAN).await?.is_none());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_is_busy_or_unwell_is_asked_again_and_left_to_the_next_time_at_last() -> Result<()> {
+    let (bench, worker) = bench().await?;
+    bench.text_unheard(HEATHER, "my heater is broken").await?;
+    let busy = |times| Rule::next(times, Fault::ListTooManyRequests { retry_after_s: Some(1) });
+    bench.faults(vec![Rule::always(Fault::ListError)])?;
+    let report = bench.reconcile_main().await?;
+    assert_eq!((report.complete, report.brought_in), (false, 0));
+    let trouble = report.trouble.context("a reason")?;
+    assert_eq!(trouble, "the provider answered 500");
+    assert!(worker.metric(r#"casewire_sweeper_failures_total{sweeper="provider"}"#)? >= 1.0);
+    bench.faults(vec![busy(2), Rule::next(2, Fault::ListError)])?;
+    let report = bench.reconcile_main().await?;
+    assert_eq!((report.complete, report.brought_in, report.trouble), (true, 1, None));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_list_is_read_page_by_page_and_brought_in_in_order() -> Result<()> {
+    const TEXTS: usize = 1_200;
+    let (bench, _worker) = bench().await?;
+    bench.deaf(true)?;
+    for text in 0..TEXTS {
+        let draft = HandsetDraft::new(number(&person(text % 40)), number(LINE), format!("text {text}"));
+        // Its webhook fails by itself; nobody waits for that.
+        drop(tokio::time::timeout(Duration::ZERO, bench.simulator.send_text(draft)).await);
+    }
+    let report = bench.reconcile_main().await?;
+    assert_eq!((report.brought_in as usize, report.failures), (TEXTS, 0), "{report:?}");
+    for somebody in [0, 17, 39] {
+        let said = bench.said(&person(somebody)).await?;
+        let expected = (somebody..TEXTS).step_by(40).map(|text| format!("text {text}"));
+        assert_eq!(said, expected.collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_schedule_compares_at_the_start_and_not_with_every_restart() -> Result<()> {
+    let ms = Duration::from_millis;
+    let mut plan = plan();
+    plan.worker.reconcile_settle = ms(0);
+    plan.worker.reconcile_gap = Duration::from_secs(60);
+    let (bench, worker) = Bench::with(plan).await?;
+    let reports = async || bench.store.reconciliations(10).await;
+    eventually("the first is done", SOON, async || {
+        reports().await.is_ok_and(|all| all.first().is_some_and(|first| first.finished_at.is_some()))
+    })
+    .await?;
+    bench.text_unheard(HEATHER, "my heater is broken").await?;
+    worker.end(SOON).await?;
+    let restarted = bench.worker()?;
+    let sweeps = r#"casewire_sweeper_duration_seconds_count{sweeper="provider"}"#;
+    // A comparison that somebody asks for is done after those that were due.
+    let report = bench.reconcile().await?;
+    assert_eq!(report.lines[0].brought_in, 1);
+    assert_eq!(restarted.metric(sweeps)?, 1.0, "the one that was asked for");
+    let asked: Vec<_> = reports().await?.iter().map(|report| report.asked_by).collect();
+    assert_eq!(asked, [AskedBy::Person, AskedBy::Schedule]);
+    // From now on the schedule goes on from where that came to, a little earlier.
+    let listed = bench.store.listed_to().await?;
+    assert_eq!(listed.len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_whose_worker_died_is_done_by_another() -> Result<()> {
+    let (bench, worker) = bench().await?;
+    bench.text_unheard(HEATHER, "my heater is broken").await?;
+    bench.faults(vec![Rule::always(Fault::ListTooManyRequests { retry_after_s: Some(60) })])?;
+    let id = bench.store.request_reconciliation(Utc::now() - TimeDelta::hours(1)).await?;
+    eventually("it is under way", SOON, || async {
+        bench.store.reconciliation(id).await.is_ok_and(|report| report.is_some())
+    })
+    .await?;
+    worker.end(SOON).await?;
+    bench.faults(Vec::new())?;
+    assert!(bench.store.open_reconciliation().await?.is_some() || bench.case_of(HEATHER).await?.is_some());
+    let _other = bench.worker()?;
+    eventually("the other one does it", SOON, || async {
+        bench.store.open_reconciliation().await.is_ok_and(|open| open.is_none())
+            && bench
+                .store
+                .reconciliation(id)
+                .await
+                .is_ok_and(|report| report.is_some_and(|it| it.finished_at.is_some()))
+    })
+    .await?;
+    Ok(())
+}
