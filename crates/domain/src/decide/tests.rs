@@ -5,6 +5,7 @@ mod acknowledgements;
 mod attempts;
 mod batches;
 mod bench;
+mod machine;
 mod once;
 mod opt_outs;
 mod replies;
