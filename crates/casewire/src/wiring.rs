@@ -115,6 +115,7 @@ fn jetstream_config(settings: &config::Stream, url: &str) -> JetStreamConfig {
         directory_interval: settings.directory_interval,
         publish_timeout: settings.publish_timeout,
         connect_timeout: settings.connect_timeout,
+        ping_interval: settings.ping_interval,
         ..JetStreamConfig::default()
     }
 }

@@ -30,7 +30,6 @@ pub(crate) async fn accept(
     let webhook_id = request.match_info().get("line").unwrap_or_default();
     let line = state.lines.find(webhook_id).ok_or(Refusal::NoDirectory)?;
     note_line(webhook_id, &line);
-    check_method(kind, request, &line)?;
     let settings = &state.settings;
     let body = body::read(request, payload, settings.max_body.to_usize(), settings.body_timeout).await?;
     let raw = Raw {
@@ -47,6 +46,8 @@ pub(crate) async fn accept(
         settings.max_parameters.get().into(),
     )?;
     let account_sid = check_signature(request, &raw, &content, &line, state)?;
+    // Only now, since lines differ in their methods: it would tell who is no caller of ours which lines there are.
+    check_method(kind, request, &line)?;
     let peer = webhook::peer(kind, &content.parameters).unwrap_or_default();
     let shard = shard_of(webhook_id, peer, state.storage.shards());
     let dedupe_id =

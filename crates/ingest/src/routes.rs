@@ -22,7 +22,7 @@ const STATUS: &str = "/inbound/{line}/status/{message}.{attempt}";
 /// For delivery callbacks of texts that were sent otherwise.
 const STATUS_OF_ANY: &str = "/inbound/{line}/status";
 
-/// Mounts the endpoints. Methods are looked at only when the line is known, since lines differ in them.
+/// Mounts the endpoints. Methods are looked at only when the caller is known, since lines differ in them.
 pub(crate) fn mount(app: &mut ServiceConfig, state: &Data<State>) {
     let endpoints = [
         (MESSAGE, EventKind::Message),

@@ -111,20 +111,21 @@ impl Front {
         settings: config::Ingest,
         master_key: MasterKey,
     ) -> Result<Self> {
-        Self::over(stream, None, settings, master_key)
+        Self::over(stream, None, settings, config::Server::default(), master_key)
     }
 
     /// With the spill of the settings' folder, and without a directory yet.
     pub(crate) async fn spilling(stream: Arc<dyn Stream>, settings: config::Ingest) -> Result<Self> {
         let folder = settings.spill_dir.clone().context("a folder")?;
         let spill = Spill::open(&folder, &settings, stream.shards()).await?;
-        Self::over(stream, Some(spill), settings, master_key())
+        Self::over(stream, Some(spill), settings, config::Server::default(), master_key())
     }
 
     fn over(
         stream: Arc<dyn Stream>,
         spill: Option<Spill>,
         settings: config::Ingest,
+        server: config::Server,
         master_key: MasterKey,
     ) -> Result<Self> {
         let (board, shutdown) = (LocalDirectory::default(), Shutdown::new());
@@ -140,7 +141,7 @@ impl Front {
         };
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
-        let (ingest, server) = (build(settings, parts), config::Server::default());
+        let ingest = build(settings, parts);
         health.started();
         let (serving, stop) = (ingest.clone(), shutdown.clone());
         shutdown.spawn_critical("webhooks", async move { serving.run(listener, &server, stop).await });
@@ -160,6 +161,17 @@ impl Front {
     /// With the line `main`.
     pub(crate) async fn with(stream: Arc<dyn Stream>, settings: config::Ingest) -> Result<Self> {
         let front = Self::bare(stream, settings, master_key())?;
+        front.board.publish(&directory()).await?;
+        Ok(front)
+    }
+
+    /// With the line `main`, on a server as configured.
+    pub(crate) async fn serving(
+        stream: Arc<dyn Stream>,
+        settings: config::Ingest,
+        server: config::Server,
+    ) -> Result<Self> {
+        let front = Self::over(stream, None, settings, server, master_key())?;
         front.board.publish(&directory()).await?;
         Ok(front)
     }

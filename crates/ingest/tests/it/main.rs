@@ -3,6 +3,7 @@
 mod bodies;
 mod fickle;
 mod front;
+mod hardening;
 mod lines;
 mod logs;
 mod outages;

@@ -91,7 +91,7 @@ async fn a_text_without_a_usable_sid_is_stored_once_for_the_worker_to_judge() ->
 }
 
 #[tokio::test]
-async fn each_line_takes_its_methods_and_names_them_when_asked_with_others() -> Result<()> {
+async fn each_line_takes_its_methods_and_names_them_to_those_who_can_sign() -> Result<()> {
     let (front, stream) = Front::start().await?;
     let owner = account(1, ACCOUNT, &[TOKEN]);
     let lines = [("main", Method::Post), ("by-get", Method::Get), ("by-any", Method::Any)];
@@ -99,30 +99,43 @@ async fn each_line_takes_its_methods_and_names_them_when_asked_with_others() -> 
     front.board.publish(&Directory { version: 2, accounts: vec![owner], lines }).await?;
 
     let query = text(SID, "it's 5 o'clock").encode();
-    for (id, expected, allow) in [
-        ("main", StatusCode::METHOD_NOT_ALLOWED, Some("POST")),
-        ("unknown", StatusCode::METHOD_NOT_ALLOWED, Some("POST")),
-        ("by-get", StatusCode::OK, None),
-        ("by-any", StatusCode::OK, None),
+    let none = Parameters::default();
+    for (verb, path, expected, allow) in [
+        (Verb::GET, "/inbound/main", StatusCode::METHOD_NOT_ALLOWED, Some("POST")),
+        (Verb::GET, "/inbound/unknown", StatusCode::FORBIDDEN, None),
+        (Verb::GET, "/inbound/by-get", StatusCode::OK, None),
+        (Verb::GET, "/inbound/by-any", StatusCode::OK, None),
+        (Verb::POST, "/inbound/by-get", StatusCode::METHOD_NOT_ALLOWED, Some("GET")),
+        (Verb::PUT, "/inbound/by-any", StatusCode::METHOD_NOT_ALLOWED, Some("GET, POST")),
+        (Verb::HEAD, "/inbound/by-get", StatusCode::METHOD_NOT_ALLOWED, Some("GET")),
+        (Verb::GET, "/inbound/main/status", StatusCode::METHOD_NOT_ALLOWED, Some("POST")),
     ] {
-        let target = format!("/inbound/{id}?{query}");
-        let signature = signed(&target, &Parameters::default(), TOKEN);
-        let answer = front.request(Verb::GET, &target).header(signature::HEADER, signature).send().await?;
+        let target = format!("{path}?{query}");
+        let signature = signed(&target, &none, TOKEN);
+        let answer = front.request(verb.clone(), &target).header(signature::HEADER, signature).send().await?;
         let allowed = answer.headers().get("allow").map(|value| value.to_str()).transpose()?;
-        assert_eq!((answer.status(), allowed), (expected, allow), "{id}");
-    }
-    for (verb, target, allow) in [
-        (Verb::POST, "/inbound/by-get", "GET"),
-        (Verb::PUT, "/inbound/by-any", "GET, POST"),
-        (Verb::GET, "/inbound/main/status", "POST"),
-    ] {
-        let answer = front.request(verb, target).send().await?;
-        assert_eq!(
-            (answer.status(), &answer.headers()["allow"]),
-            (StatusCode::METHOD_NOT_ALLOWED, &allow.parse()?)
-        );
+        assert_eq!((answer.status(), allowed), (expected, allow), "{verb} {path}");
     }
     assert_eq!(stream.events().await?.len(), 1, "the second GET had the same SID");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_method_tells_a_stranger_which_lines_there_are() -> Result<()> {
+    let (front, stream) = Front::start().await?;
+    let owner = account(1, ACCOUNT, &[TOKEN]);
+    let lines = vec![line("main", &owner, Method::Post), line("by-get", &owner, Method::Get)];
+    front.board.publish(&Directory { version: 2, accounts: vec![owner], lines }).await?;
+    for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"] {
+        let mut answers = Vec::new();
+        for id in ["main", "by-get", "nobody"] {
+            let request = format!("{method} /inbound/{id} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            answers.push(front.raw(request.as_bytes()).await?);
+        }
+        assert!(answers[0].starts_with("HTTP/1.1 403"), "{method}: {}", answers[0]);
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{method}: {answers:#?}");
+    }
+    assert_eq!(stream.events().await?, []);
     Ok(())
 }
 
@@ -146,6 +159,7 @@ async fn every_answer_is_counted_and_no_count_begins_with_a_gap() -> Result<()> 
     for outcome in [
         "accepted",
         "duplicate",
+        "spilled",
         "rejected_signature",
         "rejected_invalid",
         "overloaded",
@@ -156,7 +170,7 @@ async fn every_answer_is_counted_and_no_count_begins_with_a_gap() -> Result<()> 
     }
     front.post("/inbound/main", &text(SID, "hi")).await?;
     front.post_signed("/inbound/main", &text(SID, "hi"), "wrong").await?;
-    front.request(Verb::GET, "/inbound/main/status").send().await?;
+    front.request(Verb::POST, "/inbound/main/status").body("no form").send().await?;
     assert_eq!(count("inbound", "accepted")?, "1");
     assert_eq!(count("inbound", "rejected_signature")?, "1");
     assert_eq!(count("status", "rejected_invalid")?, "1");
