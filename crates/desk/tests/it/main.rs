@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod cases;
+mod held;
 mod live;
 mod refusals;
 mod replies;

@@ -255,3 +255,47 @@ async fn a_text_waited_for_may_come_later_or_never() {
     assert!(never.is_none());
     assert!(stand.simulator.send_text(HandsetDraft::new(person, number(LINE), "x")).await.is_err());
 }
+
+async fn on_the_list(stand: &Stand) -> Vec<String> {
+    let uri = format!("/2010-04-01/Accounts/{}/Messages.json?To=%2B12065550100", crate::stand::account());
+    let (status, page) = stand.read(&uri).await;
+    assert_eq!(status, 200);
+    let messages = page["messages"].as_array().unwrap().iter();
+    messages.map(|message| message["body"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_text_may_come_late_on_lists_or_never() {
+    let stand = Stand::start(quick());
+    stand.ready().await;
+    stand.faults(vec![
+        Rule::next(1, Fault::LateOnList { after_ms: 300 }),
+        Rule::next(1, Fault::MissingFromList),
+    ]);
+    for body in ["late", "never", "at once"] {
+        stand.send(&[("From", LINE), ("To", PERSON), ("Body", body)]).await;
+    }
+    assert_eq!(on_the_list(&stand).await, ["at once"]);
+    let came = async {
+        while on_the_list(&stand).await != ["at once", "late"] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, came).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_may_be_refused_or_fail() {
+    let stand = Stand::start(quick());
+    stand.ready().await;
+    for (fault, status, code) in [
+        (Fault::ListTooManyRequests { retry_after_s: Some(2) }, 429, 20_429),
+        (Fault::ListError, 500, 20_500),
+    ] {
+        stand.faults(vec![Rule::next(1, fault)]);
+        let uri = format!("/2010-04-01/Accounts/{}/Messages.json", crate::stand::account());
+        let (told, body) = stand.read(&uri).await;
+        assert_eq!((told, &body["code"]), (status, &json!(code)));
+        assert!(on_the_list(&stand).await.is_empty());
+    }
+}

@@ -175,11 +175,11 @@ mod story {
                 })
             })
             .collect();
-        let mut applied = 0;
+        let mut migrated = 0;
         for task in tasks {
-            applied += task.await.unwrap();
+            migrated += usize::from(task.await.unwrap() > 0);
         }
-        assert_eq!(applied, 1, "one of them migrated");
+        assert_eq!(migrated, 1, "one of them migrated");
         Store::open(&config).await.unwrap().check_schema().await.unwrap();
     }
 }

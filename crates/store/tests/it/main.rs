@@ -7,6 +7,7 @@ mod cases;
 mod desk;
 mod outages;
 mod sending;
+mod settling;
 mod sweeping;
 mod texts;
 
