@@ -6,5 +6,6 @@ mod canaries;
 mod cluster;
 #[cfg(target_os = "linux")]
 mod durability;
+mod guarded;
 mod kit;
 mod up;

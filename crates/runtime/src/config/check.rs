@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::Config;
 use super::apply::variable;
+use super::database::mistake_in;
 use super::mistake::{Mistake, Mistakes};
 
 /// After this long the provider gives a webhook up, retries included.
@@ -127,9 +128,12 @@ pub(crate) fn mistakes_alone(config: &Config) -> Vec<Mistake> {
             "`keys.master_key` must be 32 bytes in base64",
         ),
     ];
-    let wrong = rules.iter().filter(|(_, wrong, _)| *wrong);
+    let url = config.database.url.as_ref().and_then(|url| mistake_in(url.expose_secret()));
+    let wrong =
+        rules.iter().filter(|(_, wrong, _)| *wrong).map(|(name, _, what)| (*name, (*what).to_owned()));
     wrong
-        .map(|(name, _, what)| Mistake { origin: config.origin(name).cloned(), what: (*what).to_owned() })
+        .chain(url.map(|what| ("database.url", what)))
+        .map(|(name, what)| Mistake { origin: config.origin(name).cloned(), what })
         .collect()
 }
 
