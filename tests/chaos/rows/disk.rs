@@ -169,6 +169,8 @@ async fn filled(knobs: Knobs, spill: Option<&Path>) -> Outcome {
         plan = plan.set("INGEST__SPILL_DIR", &folder.to_string_lossy());
     }
     let mut scene = Scene::open(plan, knobs, flow).await;
+    // With nobody to handle and to sweep it fills up.
+    scene.stage.workers[0].kill();
     scene.faulty();
     let full = async || {
         let shards = scene.stage.stream.backlog().await.unwrap_or_default();
@@ -179,6 +181,19 @@ async fn filled(knobs: Knobs, spill: Option<&Path>) -> Outcome {
     tokio::time::sleep(Duration::from_secs(scene.knobs.of(10, 3))).await;
     scene.faulty();
     let refused = scene.books().answered(503);
+    scene.stage.workers[0].start().await;
+    let start = Instant::now();
+    let room = async || {
+        scene
+            .stage
+            .stream
+            .backlog()
+            .await
+            .is_ok_and(|shards| shards.iter().all(|shard| shard.bytes * 2 < 512 << 10))
+    };
+    let swept = casewire_testkit::eventually("there is room", Duration::from_secs(60), room).await;
+    scene.outcome.insist(swept.is_ok(), || "what was verified did not leave the stream".to_owned());
+    scene.outcome.figure("room_s", round(start.elapsed().as_secs_f64()));
     scene.outcome.insist((refused > 0) == spill.is_none(), || format!("{refused} texts were refused"));
     scene.close(Expected::default()).await
 }

@@ -22,7 +22,8 @@ async fn text(stage: &Stage, people: std::ops::Range<u64>) {
 
 pub(crate) async fn stream(knobs: Knobs) -> Outcome {
     let texts = knobs.texts.unwrap_or(knobs.of(5_000, 200));
-    let mut scene = Scene::quiet(Plan::of(1, 2), knobs).await;
+    // What is younger is taken for being in work.
+    let mut scene = Scene::quiet(Plan::of(1, 2).set("WORKER__SWEEP_SETTLE", "1s"), knobs).await;
     text(&scene.stage, 0..texts / 2).await;
     let settled = scene.stage.settle(Duration::from_secs(120)).await;
     scene.outcome.insist(settled.is_ok(), || format!("before the wipe: {settled:?}"));
