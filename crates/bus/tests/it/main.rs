@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "tests fail loudly, in what they share too")]
 
+mod blackhole;
 mod directory;
 mod embedded;
 mod history;
