@@ -112,8 +112,8 @@ pub enum Command {
 
 const RECONCILE_HELP: &str = "\
 A worker does it, which must be running; the command waits and shows how far it is. Customers' texts that Twilio has
-and casewire has not are brought into their cases, delivery statuses that are behind are corrected. Workers do so by
-themselves every hour.
+and casewire has not are brought into their cases, and answered as if they had just come; delivery statuses that are
+behind are corrected. Workers do so by themselves every hour.
 Exit status: 0 nothing was missing, 3 gaps were found and closed, 1 not everything could be compared or brought in.
 
 Examples:

@@ -4,13 +4,16 @@ use casewire_domain::directory::{AccountEntry, Method, SharedKey};
 use casewire_domain::line::{Guard, WhenUncertain};
 use casewire_domain::seal::Sealed;
 use casewire_domain::{AccountId, Address, LineId, Region};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel,
     ModelTrait, PaginatorTrait, QueryFilter, QueryOrder,
 };
+use uuid::Uuid;
 
-use crate::entity::{account, conversation, count, installation, line, uncount, word};
+use crate::entity::{account, conversation, count, installation, line, line_listing, uncount, word};
 use crate::error::Error;
+use crate::transaction::Tx;
 use crate::{DEFAULT_WORKSPACE, Store, directory};
 
 /// Live auth tokens of an account: the newest, and the one before it while a rotation is under way.
@@ -76,6 +79,8 @@ pub struct LineRow {
     pub account_sid: String,
     /// Whether it takes webhooks.
     pub active: bool,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
 }
 
 impl Store {
@@ -205,10 +210,11 @@ impl Store {
                 row.workspace_id = Set(account.workspace_id);
                 row.account_id = Set(account.id);
                 row.active = Set(true);
+                row.created_at = Set(tx.at);
                 if known.is_some() {
+                    forget_listing(tx, id).await?;
                     row.update(&tx.connection).await?;
                 } else {
-                    row.created_at = Set(tx.at);
                     row.insert(&tx.connection).await?;
                 }
                 directory::bump(&tx.connection).await?;
@@ -286,6 +292,17 @@ async fn by_webhook_id(connection: &DatabaseTransaction, id: &str) -> Result<Opt
     Ok(line::Entity::find().filter(line::Column::WebhookId.eq(id)).one(connection).await?)
 }
 
+/// A line that comes back after a day or more is compared from now on: what came meanwhile was somebody else's to answer.
+/// One that was removed to be changed goes on where it was.
+async fn forget_listing(tx: &Tx, id: Uuid) -> Result<(), Error> {
+    line_listing::Entity::delete_many()
+        .filter(line_listing::Column::LineId.eq(id))
+        .filter(line_listing::Column::ListedTo.lt(tx.at - TimeDelta::days(1)))
+        .exec(&tx.connection)
+        .await?;
+    Ok(())
+}
+
 fn settings_row(settings: &LineSettings) -> line::ActiveModel {
     line::ActiveModel {
         webhook_id: Set(settings.webhook_id.clone()),
@@ -309,6 +326,7 @@ fn listed(row: line::Model, account: Option<account::Model>) -> Result<LineRow, 
         id: row.id.into(),
         account_sid: account.map(|account| account.sid).unwrap_or_default(),
         active: row.active,
+        created_at: row.created_at,
         settings: LineSettings {
             webhook_id: row.webhook_id,
             address: Address::from_stored(row.address),

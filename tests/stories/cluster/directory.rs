@@ -52,3 +52,14 @@ async fn until(cluster: &Cluster, hook: &Hook, status: u16) -> Duration {
     casewire_testkit::eventually(&format!("{status} is answered"), SOON, answered).await.unwrap();
     start.elapsed()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_is_added_before_any_worker_runs_is_known_to_ingest() {
+    // Starting waits until the board shows the line.
+    let cluster = Cluster::plan().workers(0).start().await;
+    assert_eq!(cluster.books.send(&cluster.hook, &message_sid(), &person(1), "early").await, Some(200));
+    cluster.nats.kill().unwrap();
+    let add = ["line", "add", "--id", "second", "--number", "+15550002222", "--account-sid", ACCOUNT];
+    let said = cluster.command(&add).await;
+    assert!(said.contains("line second is added") && said.contains("from the next worker"), "{said}");
+}

@@ -6,7 +6,7 @@ use casewire_testkit::eventually;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::kit::{ACCOUNT, AUTH_TOKEN, Desk, Home, Hook, Page, SOON, message_sid, say, sentence, texts};
+use crate::kit::{ACCOUNT, AUTH_TOKEN, Desk, Home, Hook, Page, SOON, Up, message_sid, say, sentence, texts};
 
 const CUSTOMER: &str = "+12065550100";
 const NEW_TOKEN: &str = "fedcba9876543210fedcba9876543210";
@@ -268,4 +268,41 @@ async fn the_configuration_that_holds_is_shown_without_its_secrets() {
     for part in ["public_url", "nats_url", "CASEWIRE_DATABASE__URL", "CASEWIRE_KEYS__MASTER_KEY"] {
         assert!(missing.stderr.contains(part), "{part}: {}", missing.stderr);
     }
+}
+
+#[tokio::test]
+async fn a_text_that_up_was_never_told_of_is_found_on_the_list() {
+    let home = Home::new();
+    let up = home.up().env("CASEWIRE_WORKER__SWEEP_SETTLE", "1ms").spawn().unwrap();
+    let up = Up::ready(up).await;
+    let said = home.refused(&["reconcile", "--last"]).await;
+    assert!(said.contains("nothing was compared yet"), "{said}");
+    let token = home.run(&["token", "create", "--name", "laptop"]).await;
+    let lines: Value = serde_json::from_str(&home.run(&["line", "list", "--json"]).await).unwrap();
+    let unheard = serde_json::json!({
+        "from": CUSTOMER, "to": lines[0]["number"], "body": "is anybody there?", "webhook_url": "http://127.0.0.1:9/",
+    });
+    let client = casewire_testkit::http::client().unwrap();
+    let sent = client.post(format!("{}/simulator/texts", up.base)).bearer_auth(token.trim()).json(&unheard);
+    let sent: Value = sent.send().await.unwrap().json().await.unwrap();
+    assert_eq!(sent["taken"], false, "{sent}");
+
+    let found = home.command(&["reconcile", "--since", "1h"]).run(SOON).await.unwrap();
+    assert_eq!(found.status.code(), Some(3), "a gap was found and closed: {}{}", found.stdout, found.stderr);
+    let rows: Vec<Vec<_>> = found.stdout.lines().map(|row| row.split_whitespace().collect()).collect();
+    assert_eq!(rows[0][..4], ["LINE", "SINCE", "LISTED", "KNOWN"]);
+    assert_eq!(rows[1][3..], ["1", "0", "1", "0", "0", "0"], "{}", found.stdout);
+    assert!(found.stderr.contains("1 of 1 lines") || found.stderr.is_empty(), "{}", found.stderr);
+    let desk = Desk::new(&up.base, &token);
+    desk.case_when("00001001", "it is in a case", |case| texts(case, "inbound").count() == 1).await;
+
+    let again = home.command(&["reconcile", "--json"]).run(SOON).await.unwrap();
+    assert_eq!(again.status.code(), Some(0), "{}{}", again.stdout, again.stderr);
+    let report: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!((&report["asked_by"], &report["lines"][0]["brought_in"]), (&"person".into(), &0.into()));
+    let last: Value = serde_json::from_str(&home.run(&["reconcile", "--last", "--json"]).await).unwrap();
+    assert_eq!(last, report);
+    let refused = home.command(&["reconcile", "--since", "tomorrow"]).run(SOON).await.unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("a time like 90m, 24h, 7d"), "{}", refused.stderr);
 }

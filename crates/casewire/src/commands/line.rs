@@ -1,6 +1,9 @@
 //! `casewire line`: lines, and the webhook URLs to enter at the provider.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
+use casewire_bus::BoardError;
 use casewire_domain::line::Guard;
 use casewire_domain::template::Template;
 use casewire_domain::{Address, Region};
@@ -14,6 +17,7 @@ use crate::installation::Installation;
 use crate::printing::say;
 use crate::table;
 use crate::up::random_id;
+use crate::wiring::Bus;
 
 pub async fn run(place: &Place, command: LineCommand) -> anyhow::Result<()> {
     let here = Installation::open(place).await?;
@@ -23,6 +27,7 @@ pub async fn run(place: &Place, command: LineCommand) -> anyhow::Result<()> {
         LineCommand::Remove { id } => {
             let gone = here.store.remove_line(id.clone()).await?;
             let kept = if gone { "" } else { "; its cases stay readable" };
+            tell_ingest(&here).await?;
             say!("line {id} is removed{kept}. Its webhook now answers as an unknown line's does.")?;
             Ok(())
         }
@@ -47,6 +52,7 @@ async fn add(here: &Installation, args: LineAdd) -> anyhow::Result<()> {
     } else {
         here.store.add_line(NewLine { settings, account_sid: args.account_sid.clone() }).await?;
         say!("line {id} is added.")?;
+        tell_ingest(here).await?;
     }
     say!("webhook: {}", message_url(&public_url, &id))?;
     if here.running().is_some_and(|running| running.simulator.is_some()) {
@@ -57,6 +63,33 @@ async fn add(here: &Installation, args: LineAdd) -> anyhow::Result<()> {
         say!("Enter it at Twilio for \"A message comes in\" (HTTP POST), fragment included.")?;
     }
     Ok(())
+}
+
+/// How long NATS may take to answer a command: a worker tells ingest, too, so nobody need wait for this.
+const TOLD: Duration = Duration::from_secs(3);
+
+/// Puts the change where every ingest sees it, which workers do too: but none may run yet.
+async fn tell_ingest(here: &Installation) -> anyhow::Result<()> {
+    if here.config.stream.nats_url.is_none() {
+        return Ok(());
+    }
+    let told = tokio::time::timeout(TOLD, publish(here)).await;
+    if !told.is_ok_and(|published| published.is_ok()) {
+        say!("The stream cannot be reached from here: ingest learns of it from the next worker that runs.")?;
+    }
+    Ok(())
+}
+
+async fn publish(here: &Installation) -> anyhow::Result<()> {
+    let bus = Bus::jetstream(&here.config.stream).await?;
+    while !bus.stream.connected() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    match bus.board.publish(&here.store.directory().await?).await {
+        // A worker was faster, with something newer still.
+        Ok(()) | Err(BoardError::Superseded { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Refuses a number that another line has: nobody could tell through which of them a text came.

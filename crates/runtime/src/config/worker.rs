@@ -48,8 +48,8 @@ section! {
         /// What is younger is in work, in the stream as on the provider's list: an event takes a second, and comes again
         /// after 30 s where a worker died.
         pub sweep_settle: Duration = Duration::from_secs(60),
-        /// Events of one page of such a sweep: a few megabytes.
-        pub sweep_page: NonZeroU32 = const { NonZeroU32::new(1000).unwrap() },
+        /// Events of one page of such a sweep: a quarter of a megabyte usually, 64 if each were as large as may be.
+        pub sweep_page: NonZeroU32 = const { NonZeroU32::new(256).unwrap() },
         /// An event so old that a consumer which stands still owes us is handled without it. Long after the last of
         /// `most_deliveries`, so that what ends the process is set aside and not met here.
         pub sweep_patience: Duration = Duration::from_secs(30 * 60),
@@ -61,7 +61,8 @@ section! {
         pub reconcile_gap: Duration = Duration::from_secs(600),
         /// So much of what was compared is compared again: the provider's clock is not ours, and its list may be late.
         pub reconcile_overlap: Duration = Duration::from_secs(900),
-        /// How far back the first comparison of a line goes: a day of texts that came before casewire was listening.
+        /// How far back the first comparison of a line goes, but not to before it was added: what came then was somebody
+        /// else's to answer.
         pub reconcile_first: Duration = Duration::from_secs(86_400),
         /// Most pages of 1,000 messages read of one list at once: ten times what a number can send in a day.
         pub reconcile_pages: NonZeroU32 = const { NonZeroU32::new(400).unwrap() },

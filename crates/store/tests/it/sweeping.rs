@@ -8,6 +8,7 @@ on_both! {
     a_mark_belongs_to_one_life_of_a_stream
     a_comparison_is_asked_for_told_of_and_kept
     a_line_is_never_listed_backwards_and_may_be_removed
+    a_line_that_comes_back_goes_on_where_it_was_unless_it_was_long_away
     texts_of_another_account_are_not_ours
 }
 
@@ -124,6 +125,19 @@ mod story {
         assert_eq!(bench.store.listed_to().await.unwrap(), [(line, now)].into());
         assert!(bench.store.remove_line("second".into()).await.unwrap(), "it had no history");
         assert!(bench.store.listed_to().await.unwrap().is_empty());
+    }
+
+    pub(super) async fn a_line_that_comes_back_goes_on_where_it_was_unless_it_was_long_away(bench: Bench) {
+        bench.text(HEATHER, "hello").await;
+        let before = bench.store.lines().await.unwrap().remove(0);
+        let now = Utc::now().duration_trunc(TimeDelta::microseconds(1)).unwrap();
+        for (away, kept) in [(TimeDelta::days(2), false), (TimeDelta::hours(2), true)] {
+            bench.store.put_listed_to(before.id, now - away).await.unwrap();
+            assert!(!bench.store.remove_line("main".into()).await.unwrap(), "it has a history");
+            bench.add_line("main", "+15550001111", 100).await;
+            assert_eq!(bench.store.listed_to().await.unwrap().contains_key(&before.id), kept, "{away}");
+        }
+        assert!(bench.store.lines().await.unwrap().remove(0).created_at > before.created_at);
     }
 
     pub(super) async fn texts_of_another_account_are_not_ours(bench: Bench) {

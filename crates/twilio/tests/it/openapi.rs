@@ -10,6 +10,7 @@ use crate::provider::{ACCOUNT, Act, Provider, Request, SID, TOKEN, credentials};
 const EXTRACT: &str = include_str!("../openapi/messages.json");
 const MESSAGES: &str = "/2010-04-01/Accounts/{AccountSid}/Messages.json";
 const MESSAGE: &str = "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json";
+const MEDIA: &str = "/2010-04-01/Accounts/{AccountSid}/Messages/{MessageSid}/Media.json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What is wrong with a request, by the description of one operation.
@@ -196,10 +197,12 @@ async fn messages_are_listed_and_fetched_as_described() {
         assert!(client.list(&credentials, &list).await.is_err());
     }
     assert!(client.fetch(&credentials, SID).await.is_err());
+    assert!(client.media(&credentials, SID).await.is_err());
     let received = provider.received();
     assert_described(&received[0], MESSAGES);
     assert_described(&received[1], MESSAGES);
     assert_described(&received[2], MESSAGE);
+    assert_described(&received[3], MEDIA);
 }
 
 #[tokio::test]

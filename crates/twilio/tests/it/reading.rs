@@ -113,6 +113,36 @@ async fn one_message_is_fetched_or_known_to_be_absent() {
 }
 
 #[tokio::test]
+async fn a_messages_files_are_found_where_its_webhook_would_have_said() {
+    let file =
+        |sid: &str| format!(r#"{{"sid":"{sid}","content_type":"image/png","uri":"//elsewhere.example/x"}}"#);
+    let list =
+        |files: &str| Act::json("200 OK", "", &format!(r#"{{"media_list":[{files}],"next_page_uri":null}}"#));
+    let (one, two) = (format!("ME{:032x}", 1), format!("ME{:032x}", 2));
+    let acts = [
+        list(&format!("{},{}", file(&one), file(&two))),
+        list(""),
+        Act::json("404 NOT FOUND", "", r#"{"code":20404}"#),
+        list(&file("../../../x")),
+        list(&file("ME0000000000000000000000000000000/")),
+    ];
+    let provider = Provider::playing(acts).await;
+    let (client, credentials) = (provider.client(), credentials());
+    let files = client.media(&credentials, INBOUND).await.unwrap();
+    let place = format!("{}/2010-04-01/Accounts/{ACCOUNT}/Messages/{INBOUND}/Media", provider.url);
+    let found: Vec<_> = files.iter().map(|file| (file.url.clone(), file.content_type.as_str())).collect();
+    assert_eq!(found, [one, two].map(|sid| (format!("{place}/{sid}"), "image/png")));
+    assert_eq!(client.media(&credentials, INBOUND).await.unwrap(), []);
+    assert_eq!(client.media(&credentials, INBOUND).await.unwrap(), [], "a message that is gone has none");
+    for _ in 0..2 {
+        let refused = client.media(&credentials, INBOUND).await;
+        assert_eq!(refused, Err(Trouble::UnreadableAnswer.into()), "an answer leads nowhere else");
+    }
+    let target = format!("/2010-04-01/Accounts/{ACCOUNT}/Messages/{INBOUND}/Media.json?PageSize=50");
+    assert_eq!(provider.received()[0].target, target);
+}
+
+#[tokio::test]
 async fn an_answer_that_cannot_be_read_is_not_an_empty_list() {
     let unavailable = |reason| Err(ReadError::Unavailable { reason, retry_after: None });
     let unreadable = unavailable(Trouble::UnreadableAnswer);

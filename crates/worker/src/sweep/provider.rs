@@ -135,7 +135,7 @@ impl Turn<'_> {
         records.put_reconciliation(report.clone()).await?;
         for line in &lines {
             let listed = listed_to.get(&line.id).copied();
-            let from = since.unwrap_or_else(|| self.beginning(listed, started_at));
+            let from = since.unwrap_or_else(|| self.beginning(line, listed, started_at));
             let account = directory.accounts.iter().find(|account| account.sid == line.account_sid);
             let until = self.until(started_at).await;
             let (compared, end) = self.compare(line, account, from, until).await;
@@ -159,14 +159,14 @@ impl Turn<'_> {
 
     /// From when on a line is compared: a little before where the last comparison ended, for the provider's clock is
     /// not ours and its list may be late.
-    fn beginning(&self, listed: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    fn beginning(&self, line: &LineRow, listed: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
         let settings = &self.sweepers.settings;
         let back = |from: DateTime<Utc>, by| {
             TimeDelta::from_std(by).ok().and_then(|by| from.checked_sub_signed(by)).unwrap_or(from)
         };
         match listed {
             Some(listed) => back(listed, settings.reconcile_overlap),
-            None => back(now, settings.reconcile_first),
+            None => back(now, settings.reconcile_first).max(line.created_at),
         }
     }
 

@@ -75,6 +75,10 @@ impl Sweep<'_> {
         match self.try_turn().await {
             Ok(next) => next,
             Err(Trouble::TakenOver | Trouble::Stopped) => interval,
+            // The pipelines tell of it.
+            Err(Trouble::Stream(ConsumeError::Unavailable | ConsumeError::Missing)) => {
+                interval.min(self.sweepers.settings.retry_most)
+            }
             Err(trouble) => {
                 self.sweepers.metrics.sweeps.failed(STREAM);
                 let shard = self.shard;

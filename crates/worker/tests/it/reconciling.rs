@@ -277,3 +277,50 @@ async fn a_comparison_whose_worker_died_is_done_by_another() -> Result<()> {
     .await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_messaging_services_texts_are_found_among_all_of_its_account() -> Result<()> {
+    const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
+    const ITS_NUMBER: &str = "+15550002222";
+    let (bench, _worker) = bench().await?;
+    bench.add_line("service", SERVICE, 10_000).await?;
+    let deaf = Line::new(number(ITS_NUMBER), ACCOUNT.parse()?, "http://127.0.0.1:9/");
+    bench.simulator.set_line(Line { messaging_service_sid: Some(SERVICE.to_owned()), ..deaf });
+    let draft = HandsetDraft::new(number(HEATHER), number(ITS_NUMBER), "is anybody there?");
+    ensure!(!bench.simulator.send_text(draft).await?.taken);
+    bench.text_unheard(IAN, "or there?").await?;
+    let report = bench.reconcile().await?;
+    let brought: Vec<_> = report.lines.iter().map(|line| (line.line.as_str(), line.brought_in)).collect();
+    assert_eq!(brought, [("main", 1), ("service", 1)]);
+    let lines: Vec<_> = [HEATHER, IAN].to_vec();
+    for (person, line) in lines.into_iter().zip(["service", "main"]) {
+        assert_eq!(bench.case_of(person).await?.context("a case")?.line, line);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_from_before_a_line_was_added_are_brought_in_only_when_somebody_asks() -> Result<()> {
+    const NUMBER: &str = "+15550003333";
+    let bench = Bench::idle(Plan {
+        worker: config::Worker { reconcile_settle: Duration::from_millis(1), ..plan().worker },
+        ..plan()
+    })
+    .await?;
+    bench.simulator.set_line(Line::new(number(NUMBER), ACCOUNT.parse()?, "http://127.0.0.1:9/"));
+    bench
+        .simulator
+        .send_text(HandsetDraft::new(number(HEATHER), number(NUMBER), "for another program"))
+        .await?;
+    next_second().await;
+    bench.add_line("third", NUMBER, 10_000).await?;
+    let _worker = bench.worker()?;
+    eventually("the schedule has compared", SOON, || async {
+        let all = bench.store.reconciliations(1).await.unwrap_or_default();
+        all.first().is_some_and(|report| report.finished_at.is_some() && report.lines.len() == 2)
+    })
+    .await?;
+    assert!(bench.case_of(HEATHER).await?.is_none(), "it was somebody else's to answer");
+    assert_eq!(bench.reconcile().await?.lines.iter().map(|line| line.brought_in).sum::<u32>(), 1);
+    Ok(())
+}
