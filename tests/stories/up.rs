@@ -2,6 +2,7 @@
 
 mod bad_requests;
 mod beside;
+mod held;
 mod help;
 mod mistakes;
 mod newcomer;

@@ -32,6 +32,12 @@ impl Page {
         self.client.get(format!("{}{path}", self.base)).header(COOKIE, &self.cookie)
     }
 
+    /// A PUT as the page's own scripts send it.
+    pub(crate) fn put(&self, path: &str) -> RequestBuilder {
+        let request = self.client.put(format!("{}{path}", self.base));
+        request.header(COOKIE, &self.cookie).header(ORIGIN, &self.base)
+    }
+
     /// Texts the demo line from a handset; what became of it.
     pub(crate) async fn text(&self, from: &str, body: &str) -> Value {
         self.send(&json!({ "from": from, "to": "+15005550006", "body": body })).await
