@@ -160,6 +160,7 @@ impl Pipeline {
             }
         };
         tokio::select! {
+            biased;
             outcomes = work => outcomes,
             never = hold => never,
         }

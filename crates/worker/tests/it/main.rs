@@ -17,6 +17,7 @@ mod reconciling;
 mod sends;
 mod settling;
 mod shutdown;
+mod simulation;
 mod standing;
 mod texts;
 mod tokens;

@@ -247,6 +247,9 @@ fn restless(world: &World) -> Option<String> {
     if !world.shard.is_empty() {
         return Some(format!("{} events are on the stream", world.shard.len()));
     }
+    if !world.tables.ripe_statuses().is_empty() {
+        return Some("a status waits for a text that is there".to_owned());
+    }
     let held = |row: &casewire_domain::outbox::Outgoing| {
         row.state == OutboxState::Uncertain && row.settling.held_at.is_some()
     };

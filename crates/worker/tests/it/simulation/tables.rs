@@ -331,6 +331,9 @@ impl Tables {
 
     /// Statuses whose text is known by now.
     pub(crate) fn ripe_statuses(&self) -> Vec<Vec<u8>> {
+        if self.lacks(Safeguard::Once) || self.lacks(Safeguard::SidsOnce) {
+            return Vec::new();
+        }
         let known = |row: &&EventRow| {
             let sid = row.provider_sid.clone().unwrap_or_default();
             row.outcome == EventOutcome::Waiting && self.sids.contains_key(&(self.account.id, sid))
