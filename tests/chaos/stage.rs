@@ -12,6 +12,7 @@ use casewire_domain::directory::Directory;
 use casewire_runtime::shutdown::Shutdown;
 use casewire_simulator::{Account, Config, Fault, HandsetDraft, Lifecycle, Line, Rule, Simulator};
 use casewire_testkit::postgres::Options;
+use casewire_testkit::process::Start;
 use casewire_testkit::{Casewire, NatsServer, Postgres, port};
 use tempfile::TempDir;
 
@@ -279,9 +280,20 @@ impl Stage {
     }
 
     async fn command_of(&self, program: &Path, args: &[&str]) -> String {
+        self.prepared(program, args).run_well(COMMAND).await.unwrap()
+    }
+
+    /// Compares the provider's list with the database: what it printed, and its exit code (3 when something was
+    /// missing).
+    pub(crate) async fn reconcile(&self) -> (String, Option<i32>) {
+        let program = Path::new(env!("CARGO_BIN_EXE_casewire"));
+        let finished = self.prepared(program, &["reconcile", "--since", "24h"]).run(COMMAND).await.unwrap();
+        (finished.stdout, finished.status.code())
+    }
+
+    fn prepared(&self, program: &Path, args: &[&str]) -> Start {
         let start = Casewire::at(program).args(args.iter().copied());
-        let start = self.environment.iter().fold(start, |start, (name, value)| start.env(name, value));
-        start.run_well(COMMAND).await.unwrap()
+        self.environment.iter().fold(start, |start, (name, value)| start.env(name, value))
     }
 
     /// A text from a person's handset, which the provider's list knows afterwards; whether it was taken.

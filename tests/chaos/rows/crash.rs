@@ -123,6 +123,8 @@ pub(crate) async fn postgres(knobs: Knobs) -> Outcome {
     scene.outcome.figure("resumed_s", round(drain.resumed.as_secs_f64()));
     scene.outcome.figure("drained_s", round(drain.took.as_secs_f64()));
     scene.outcome.figure("drain_factor", round(factor));
-    scene.outcome.insist(factor >= 5.0, || format!("it drained at {factor:.1} times the arrival rate"));
+    // After a short outage the drain is mostly the pause after which what the workers held comes again.
+    let least = scene.knobs.of(5.0, 1.5);
+    scene.outcome.insist(factor >= least, || format!("it drained at {factor:.1} times the arrival rate"));
     scene.close(Expected::default()).await
 }

@@ -40,7 +40,10 @@ pub(crate) async fn stream(knobs: Knobs) -> Outcome {
     let missing = scene.stage.found().await.lost();
     scene.faulty();
     let start = Instant::now();
-    let report = scene.stage.command(&["reconcile", "--since", "24h"]).await;
+    let (report, code) = scene.stage.reconcile().await;
+    scene
+        .outcome
+        .insist(code == Some(3), || format!("it ended with {code:?} though texts were missing: {report}"));
     let back = async || scene.stage.found().await.lost() == 0;
     let all = casewire_testkit::eventually("all is back", Duration::from_secs(60), back).await;
     scene.outcome.insist(all.is_ok(), || format!("not all came back: {report}"));
