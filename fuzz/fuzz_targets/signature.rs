@@ -38,7 +38,9 @@ impl<'a> Case<'a> {
             && !host.contains(['/', '?', '#', '@', ':', ']'])
             && !prefix.contains(['?', '#'])
             && !path.contains("bodySHA256=")
-            && !token.is_empty();
+            && !token.is_empty()
+            // HMAC fills keys up with zeros: one that ends in them is the same key as without.
+            && !token.contains('\0');
         let prefix = prefix.trim_matches('/');
         let target = match method {
             "JSON" => {
