@@ -15,7 +15,7 @@ use crate::decide::{Outcome, Sighting};
 use crate::line::WhenUncertain;
 use crate::outbox::{AttemptOutcome, OutboxState, Outgoing};
 use crate::settle::{Answer, Listed, Look, Verdict};
-use crate::{CaseNumber, DeliveryStatus, MessageId, Text};
+use crate::{CaseNumber, DeliveryStatus, MessageId};
 
 /// So many cases, or as many as `PROPTEST_CASES` says.
 fn cases(usual: u32) -> u32 {
