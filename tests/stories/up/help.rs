@@ -29,10 +29,16 @@ async fn every_command_has_help_with_an_example() {
         open.extend(commands(&help).into_iter().map(|sub| [command.clone(), vec![sub]].concat()));
         seen.push(name);
     }
-    for name in
-        ["up", "simulator text", "line add", "account rotate-token", "dead-letter replay", "signature"]
-    {
+    for name in [
+        "up",
+        "simulator text",
+        "line add",
+        "account rotate-token",
+        "dead-letter replay",
+        "reconcile",
+        "signature",
+    ] {
         assert!(seen.contains(&format!("casewire {name}")), "{name}: {seen:?}");
     }
-    assert_eq!(seen.len(), 28, "{seen:?}");
+    assert_eq!(seen.len(), 30, "{seen:?}");
 }

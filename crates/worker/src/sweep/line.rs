@@ -9,7 +9,7 @@ use casewire_domain::{Address, DedupeId, DeliveryStatus, Progress};
 use casewire_store::{LineReport, LineRow};
 use casewire_twilio::listed::{inbound_event, status_event};
 use casewire_twilio::rest::{Direction, List, Message, Page};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::listing::{Listing, Unread};
 use crate::metrics::PROVIDER;
@@ -151,7 +151,9 @@ impl LineSweep<'_> {
 
     /// The statuses of a page that are behind here.
     async fn compare(&mut self, page: &Page) -> Result<Vec<Command>, Unread> {
-        let in_time = |it: &&Message| it.created_at.is_some_and(|at| at >= self.since && at <= self.until);
+        // The list tells whole seconds: what is of the last one may have been sent since we began.
+        let until = self.until - TimeDelta::seconds(1);
+        let in_time = |it: &&Message| it.created_at.is_some_and(|at| at >= self.since && at <= until);
         let texts = page.messages.iter().filter(|it| it.direction != Direction::Inbound && self.is_ours(it));
         let texts: Vec<&Message> = texts.filter(in_time).collect();
         let sids: Vec<String> = texts.iter().map(|text| text.sid.clone()).collect();

@@ -102,6 +102,7 @@ async fn texts_whose_webhooks_never_came_are_in_their_cases_after_one_comparison
     assert_eq!(bench.said(IAN).await?, ["is anybody there?", "hello?"]);
     assert_eq!(worker.metric(r#"casewire_sweeper_rescued_total{sweeper="provider"}"#)?, 3.0);
     bench.stands(IAN, &[(Delivered, None)]).await?;
+    next_second().await;
 
     // Once more, and the webhook after all, when the provider's retries come: nothing happens twice.
     let again = bench.reconcile_main().await?;
@@ -162,6 +163,7 @@ async fn statuses_whose_callbacks_were_lost_are_corrected() -> Result<()> {
     bench.stands(HEATHER, &[(DeliveryStatus::Queued, None)]).await?;
     bench.stands(IAN, &[(DeliveryStatus::Queued, None)]).await?;
     ensure!(bench.simulator.wait_until_idle(SOON).await);
+    next_second().await;
     let report = bench.reconcile_main().await?;
     assert_eq!((report.statuses_corrected, report.brought_in), (2, 0), "{report:?}");
     assert_eq!(bench.standing(HEATHER).await?, [(Delivered, None)]);
@@ -181,6 +183,7 @@ async fn texts_that_another_program_sends_from_the_line_are_counted_and_left_alo
     let send = Send { from: &from, to: &to, body: &body, status_callback: "http://127.0.0.1:9/" };
     let sent = bench.provider_at(&bench.gate.url)?.send(&credentials, &send).await;
     ensure!(matches!(sent, SendOutcome::Accepted { .. }), "{sent:?}");
+    next_second().await;
     let report = bench.reconcile_main().await?;
     assert_eq!((report.listed, report.unknown_outbound, report.known), (1, 1, 0));
     assert!(bench.case_of(IAN).await?.is_none());
