@@ -51,6 +51,7 @@ impl Drain<'_> {
                 Ok(window) => self.bring(window).await,
                 Err(error) => {
                     warn!(event = "spill_unreadable", %error, "the spill cannot be read");
+                    self.relief.spill.failed();
                     Round::Failed
                 }
             };

@@ -26,8 +26,7 @@ impl Folder {
         made.sync_all()?;
         sync(&self.0)?;
         // The folder's own name is in the folder above; where that may not be opened, it was not ours to make.
-        let above = fs::canonicalize(&self.0)?;
-        let _ = above.parent().map(sync);
+        let _ = sync(&self.0.join(".."));
         Ok(())
     }
 

@@ -13,6 +13,7 @@ mod drain;
 mod folder;
 mod memory;
 mod metrics;
+mod reserve;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(crate) use drain::Drain;
 pub(crate) use folder::Folder;
 pub(crate) use memory::Memory;
 pub(crate) use metrics::{NotKept, Spilling};
+use reserve::Reserve;
 
 /// The file of events.
 const FILE: &str = "spill.db";
@@ -71,6 +73,7 @@ pub enum SpillError {
 pub struct Spill {
     folder: Folder,
     file: EmbeddedStream,
+    reserve: Reserve,
     max_bytes: u64,
     max_age: TimeDelta,
     /// Whether its oldest event waits for too long.
@@ -98,13 +101,22 @@ impl Spill {
             duplicate_window: Duration::ZERO,
             ..EmbeddedConfig::default()
         };
-        let file = EmbeddedStream::open(&folder.file(FILE), config).await.map_err(|error| match error {
+        let reserve = Reserve::of(&folder);
+        let mut opened = EmbeddedStream::open(&folder.file(FILE), config.clone()).await;
+        if matches!(opened, Err(OpenError::Database(_))) {
+            // A full disk: what was set aside for that may be enough.
+            reserve.give_up();
+            opened = EmbeddedStream::open(&folder.file(FILE), config).await;
+        }
+        let file = opened.map_err(|error| match error {
             OpenError::InUse => SpillError::InUse(folder.name()),
             source => SpillError::File { folder: folder.name(), source },
         })?;
+        let empty = file.backlog().await.is_ok_and(|depth| is_empty(&depth));
+        reserve.renew(empty).await;
         let max_age = TimeDelta::from_std(settings.spill_max_age).unwrap_or(TimeDelta::MAX);
         let (aged, full) = Default::default();
-        Ok(Self { folder, file, max_bytes, max_age, aged, full })
+        Ok(Self { folder, file, reserve, max_bytes, max_age, aged, full })
     }
 
     /// The directory as it was last seen, until the stream's own comes.
@@ -126,6 +138,9 @@ impl Spill {
         if self.aged.load(Ordering::Relaxed) {
             return Err(NotKept::Aged);
         }
+        if self.reserve.is_given_up() {
+            return Err(NotKept::Full);
+        }
         let kept = self.file.publish(event, shard).await;
         // Until the next look says otherwise.
         self.full.store(matches!(kept, Err(PublishError::Full)), Ordering::Relaxed);
@@ -135,7 +150,12 @@ impl Spill {
     /// Whether it would take an event now.
     pub(crate) fn is_taking(&self) -> bool {
         let [aged, full] = [&self.aged, &self.full].map(|what| what.load(Ordering::Relaxed));
-        self.file.connected() && !aged && !full
+        self.file.connected() && !aged && !full && !self.reserve.is_given_up()
+    }
+
+    /// Its file could not be read, which needs writing too.
+    fn failed(&self) {
+        self.reserve.give_up();
     }
 
     /// Takes note of how it stands.
@@ -212,6 +232,7 @@ impl Relief {
             let started = Instant::now();
             if let Ok(depth) = self.spill.file.backlog().await {
                 self.spill.note(&depth, Utc::now());
+                self.spill.reserve.renew(is_empty(&depth)).await;
                 self.metrics.stands(&depth, self.spill.is_taking());
             } else {
                 self.metrics.stands(&[], false);
@@ -219,4 +240,8 @@ impl Relief {
             tokio::time::sleep(LOOK.max(started.elapsed() * LOOK_SHARE)).await;
         }
     }
+}
+
+fn is_empty(depth: &[Backlog]) -> bool {
+    depth.iter().all(|shard| shard.messages == 0)
 }

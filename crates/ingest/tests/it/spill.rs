@@ -379,3 +379,69 @@ async fn with_room_in_the_spill_an_ingest_is_ready_however_long_the_stream_is_aw
     assert!(stream.asked() > asked, "with a full spill the stream is asked after all");
     Ok(())
 }
+
+/// A small disk in memory, which only root may have.
+struct SmallDisk {
+    path: std::path::PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn of(megabytes: usize) -> Result<Option<Self>> {
+        let folder = tempfile::tempdir()?;
+        let size = format!("size={megabytes}m");
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(folder.path()).output();
+        let disk = Self { path: folder.path().to_owned(), _folder: folder };
+        Ok(mounted.is_ok_and(|mounted| mounted.status.success()).then_some(disk))
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self) -> Result<()> {
+        use std::io::Write;
+        let mut other = std::fs::File::create(self.path.join("other"))?;
+        while other.write_all(&[7; 512]).is_ok() {}
+        Ok(())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: whoever still has a file open there is on its way out. Where nothing was mounted it fails.
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.path).output();
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "who reads the output should know what was not shown")]
+async fn a_disk_filled_to_the_last_byte_is_emptied_without_anybodys_help() -> Result<()> {
+    let Some(disk) = SmallDisk::of(24)? else {
+        eprintln!("not run: only root may mount a small disk");
+        return Ok(());
+    };
+    let stream = Fickle::start(1).await?;
+    let front = front(stream.clone(), settings(&disk.path)).await?;
+    stream.all(Mood::Away);
+    take(&front, 0..50).await?;
+    disk.fill()?;
+    let mut taken = 50;
+    while front.post("/inbound/main", &text_of(taken, taken)).await?.status() == StatusCode::OK {
+        taken += 1;
+        ensure!(taken < 20_000, "the disk has no end");
+    }
+    eventually("it says so", SOON, async || front.metric("casewire_spill_taking").is_ok_and(|is| is == "0"))
+        .await?;
+    let answer = front.post("/inbound/main", &text_of(taken, taken)).await?;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    // The disk is as full as before, and yet everything leaves.
+    stream.all(Mood::Well);
+    all_once(&front, stream.as_ref(), taken).await?;
+    // With room again, or an empty spill, it serves as before.
+    std::fs::remove_file(disk.path.join("other"))?;
+    eventually("it takes events", SOON, async || {
+        front.metric("casewire_spill_taking").is_ok_and(|is| is == "1")
+    })
+    .await?;
+    stream.all(Mood::Away);
+    take(&front, taken..taken + 5).await
+}

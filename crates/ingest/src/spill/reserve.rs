@@ -1,0 +1,106 @@
+//! Room set aside on the spill's disk. Taking an event out of the file is a write too, so that a disk filled to the last
+//! byte could not even be emptied. It is given up when that comes; until there is room again nothing new is stored, and
+//! what was set aside serves the way out.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::spawn_blocking;
+use tracing::{error, info, warn};
+
+use super::folder::Folder;
+
+const FILE: &str = "reserve";
+/// What the way out needs at most: SQLite's log until it is written back (1,000 pages, 4 MiB) and the file grown by as
+/// much, twice over.
+const MOST: u64 = 16 << 20;
+/// Of a small disk, this part.
+const SHARE: u64 = 8;
+
+/// The room, or the lack of it. Cheap to clone; every clone is the same.
+#[derive(Clone)]
+pub(super) struct Reserve {
+    folder: PathBuf,
+    file: PathBuf,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Reserve {
+    /// Of this folder; made by the first [`Reserve::renew`], unless an earlier run left one.
+    pub(super) fn of(folder: &Folder) -> Self {
+        let file = folder.file(FILE);
+        let given_up = Arc::new(AtomicBool::new(!file.exists()));
+        Self { folder: folder.file(""), file, given_up }
+    }
+
+    /// Whether it is given up: nothing new may be stored.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Gives it up, if the disk is full.
+    pub(super) fn give_up(&self) {
+        if self.is_given_up() || self.room().is_ok_and(|room| room >= self.size() / 4) {
+            return;
+        }
+        self.given_up.store(true, Ordering::Relaxed);
+        error!(
+            event = "spill_disk_full",
+            "the spill's disk is full: it takes nothing more until there is room"
+        );
+        if let Err(error) = fs::remove_file(&self.file) {
+            warn!(event = "spill_reserve_kept", %error, "the spill's reserve cannot be given up");
+        }
+    }
+
+    /// Makes it again once there is room for it and for events besides. An empty spill takes events even without:
+    /// what they need was there before.
+    pub(super) async fn renew(&self, empty: bool) {
+        if !self.is_given_up() {
+            return;
+        }
+        let this = self.clone();
+        let made = spawn_blocking(move || this.make()).await.unwrap_or_else(|error| Err(error.into()));
+        if made.as_ref().is_ok_and(|made| *made) || empty {
+            self.given_up.store(false, Ordering::Relaxed);
+            info!(event = "spill_reserve", "the spill takes events");
+        }
+        if let Err(error) = made {
+            warn!(event = "spill_no_reserve", %error, "no room can be set aside for the spill");
+        }
+    }
+
+    /// Whether there was room.
+    fn make(&self) -> io::Result<bool> {
+        let size = self.size();
+        if self.room()? < size + size / 4 {
+            return Ok(false);
+        }
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&self.file)?;
+        let piece = [0; 64 << 10];
+        let mut left = size;
+        while left > 0 {
+            // Written, since a file that is only made longer takes no room.
+            let part = usize::try_from(left).unwrap_or(piece.len()).min(piece.len());
+            file.write_all(&piece[..part])?;
+            left -= part as u64;
+        }
+        file.sync_all().map(|()| true)
+    }
+
+    fn size(&self) -> u64 {
+        let disk = rustix::fs::statvfs(&self.folder).map(|disk| disk.f_blocks * disk.f_frsize);
+        disk.map_or(MOST, |disk| MOST.min(disk / SHARE))
+    }
+
+    /// Bytes that are free for us.
+    fn room(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        Ok(disk.f_bavail * disk.f_frsize)
+    }
+}
