@@ -12,7 +12,7 @@ pub(crate) struct Drain {
     pub(crate) waited: u64,
     /// How long until they became fewer.
     pub(crate) resumed: Duration,
-    /// How long from then until none waited.
+    /// How long from then until hardly any waited.
     pub(crate) took: Duration,
 }
 
@@ -29,13 +29,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 const FIRST: u64 = 6_000_000;
 
 impl Stage {
-    /// Watches the stream's backlog until there is none.
-    pub(crate) async fn drain(&self, within: Duration) -> Drain {
+    /// Watches the stream's backlog until it is no more than what comes in half a second at this rate.
+    pub(crate) async fn drain(&self, rate: f64, within: Duration) -> Drain {
         let (start, mut most) = (Instant::now(), (0, Instant::now()));
         loop {
             assert!(start.elapsed() < within, "after {within:?} the stream still has work");
             match self.backlog().await {
-                Some(0) => break,
+                Some(waiting) if most.0 > 0 && waiting as f64 <= rate / 2.0 => break,
                 Some(waiting) if waiting >= most.0 => most = (waiting, Instant::now()),
                 _ => {}
             }
