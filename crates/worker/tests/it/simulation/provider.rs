@@ -175,7 +175,7 @@ fn late(world: &Shared, text: Asked) {
     let after = {
         let mut locked = world.lock();
         locked.books.coming += 1;
-        Duration::from_millis(locked.dice.from_to(1_000, 26_000))
+        Duration::from_millis(locked.dice.between(1_000, 26_000))
     };
     let world = world.clone();
     tokio::spawn(async move {
@@ -200,7 +200,7 @@ fn take(shared: &Shared, text: &Asked) -> String {
     let mut at = Instant::now();
     let mut steps = Vec::new();
     for status in [DeliveryStatus::Sending, DeliveryStatus::Sent, end] {
-        at += Duration::from_millis(world.dice.from_to(10, 4_000));
+        at += Duration::from_millis(world.dice.between(10, 4_000));
         steps.push((at, status));
     }
     steps.dedup_by_key(|(_, status)| *status);

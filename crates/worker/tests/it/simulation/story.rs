@@ -100,13 +100,13 @@ fn master_key() -> MasterKey {
 /// Everything that comes from outside, while things go wrong.
 async fn act(world: &Shared) -> Told {
     let mut dice = Dice::of(world.lock().dice.throw());
-    for _ in 0..dice.from_to(1, 2) {
+    for _ in 0..dice.between(1, 2) {
         tokio::spawn(keep_alive(world.clone(), Dice::of(dice.throw())));
     }
     let mut told = Told::default();
     let jumps = world.lock().jumps;
-    let people = dice.from_to(1, 4);
-    let acts = dice.from_to(6, 20);
+    let people = dice.between(1, 4);
+    let acts = dice.between(6, 20);
     for act in 0..acts {
         sleep(Duration::from_millis(dice.below(2 * STORM / acts))).await;
         let who = person(usize::try_from(dice.below(people)).unwrap());

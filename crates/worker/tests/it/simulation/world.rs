@@ -194,10 +194,11 @@ impl World {
         }
         if self.dice.per_mille(self.weather.slow) {
             // Longer than the stream waits, sometimes, or than a lease.
-            return Some(Duration::from_millis(self.dice.from_to(100, 70_000)));
+            return Some(Duration::from_millis(self.dice.between(100, 70_000)));
         }
-        let usual = if self.calm { 1 } else { 8 };
-        Some(Duration::from_millis(self.dice.below(usual)))
+        // Few calls take time, so that a seed does not: the others change places with each other even so.
+        let waits = !self.calm && self.dice.per_mille(250);
+        Some(Duration::from_millis(if waits { self.dice.between(1, 30) } else { 0 }))
     }
 
     /// Puts an event on the stream, perhaps twice, and says under which id.
