@@ -131,6 +131,11 @@ impl Stage {
         }
     }
 
+    /// How many texts the provider has of us.
+    pub(crate) fn sent(&self) -> usize {
+        self.simulator.ledger().sends.len()
+    }
+
     /// Every text the provider has of us, by our message as its callback's path names it.
     pub(crate) fn sends(&self) -> Vec<Sent> {
         let message = |callback: &str| -> MessageId {

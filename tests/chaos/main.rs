@@ -12,6 +12,7 @@ mod invariants;
 mod kit;
 mod load;
 mod options;
+mod plan;
 mod probe;
 mod proxy;
 mod report;

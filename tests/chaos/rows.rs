@@ -23,7 +23,8 @@ use crate::books::Books;
 use crate::found::Found;
 use crate::invariants::{Broken, Expected};
 use crate::load::{Flow, Load};
-use crate::stage::{Plan, Stage};
+use crate::plan::Plan;
+use crate::stage::Stage;
 use crate::vitals::Vitals;
 
 /// How much of a row is played, and from which seed.

@@ -7,7 +7,7 @@ use super::{Knobs, Outcome, Scene};
 use crate::invariants::Expected;
 use crate::kit::{Role, casewire};
 use crate::load::Flow;
-use crate::stage::Plan;
+use crate::plan::Plan;
 
 /// Where Debian's package `faketime` puts the library.
 const LIBRARIES: [&str; 3] = [

@@ -6,7 +6,7 @@ use super::{Knobs, Outcome, Scene, round};
 use crate::invariants::Expected;
 use crate::kit::{Dice, Role};
 use crate::load::Flow;
-use crate::stage::Plan;
+use crate::plan::Plan;
 
 /// Senders of the load.
 const SENDERS: u64 = 2_000;

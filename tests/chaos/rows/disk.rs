@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::{Knobs, Outcome, Scene, round};
 use crate::invariants::Expected;
 use crate::load::Flow;
-use crate::stage::Plan;
+use crate::plan::Plan;
 
 /// A small disk of its own, in memory. Only root may make one.
 struct Disk {

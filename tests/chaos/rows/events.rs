@@ -13,7 +13,8 @@ use crate::books::Kind;
 use crate::invariants::Expected;
 use crate::kit::{ACCOUNT, message_sid, person, publish};
 use crate::load::Flow;
-use crate::stage::{Plan, Stage};
+use crate::plan::Plan;
+use crate::stage::Stage;
 
 /// What no provider sends, though its signature is right: field, and what it says.
 const STRANGE: [(&str, &str); 9] = [

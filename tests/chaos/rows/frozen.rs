@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::{Knobs, Outcome, Scene, round};
 use crate::invariants::Expected;
 use crate::load::Flow;
-use crate::stage::{Plan, Stage};
+use crate::plan::Plan;
+use crate::stage::Stage;
 
 /// The answer of ingest whatever is frozen behind it.
 const NO_LATER: Duration = Duration::from_secs(3);

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::{Knobs, Outcome, Scene, round};
 use crate::invariants::Expected;
 use crate::load::Flow;
+use crate::plan::Plan;
 use crate::proxy::{Proxy, Weather};
-use crate::stage::{Links, Plan};
+use crate::stage::Links;
 
 /// A dead peer is found within this time, and texts flow again.
 const FOUND: Duration = Duration::from_secs(30);

@@ -9,7 +9,8 @@ use super::{Knobs, Outcome, Scene, round};
 use crate::invariants::Expected;
 use crate::kit::person;
 use crate::load::Flow;
-use crate::stage::{Plan, Stage};
+use crate::plan::Plan;
+use crate::stage::Stage;
 
 /// Everybody texts once: each text of ours is the first to its reader.
 fn everybody(texts: u64, knobs: &Knobs) -> Flow {
@@ -32,20 +33,23 @@ pub(crate) async fn ambiguous(knobs: Knobs) -> Outcome {
         Rule::sometimes(0.5, Fault::DropCallbacks),
         Rule::sometimes(0.2, Fault::DelayCallbacks { min_ms: 10, max_ms: 400 }),
     ];
-    let before = scene.stage.sends().len();
+    let before = scene.stage.sent();
     scene.stage.simulator.set_faults(faults).unwrap();
     scene.faulty();
     scene.flow(flow);
     scene.finish().await;
     scene.faulty();
-    let asked = async || scene.stage.sends().len() >= before + texts as usize * 98 / 100;
+    let asked = async || {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        scene.stage.sent() >= before + texts as usize
+    };
     let sent = casewire_testkit::eventually("all is sent", Duration::from_secs(300), asked).await;
     scene.outcome.insist(sent.is_ok(), || "not every text of ours was sent".to_owned());
     let start = Instant::now();
     // A callback or, at the latest, the look at the list after a minute.
     let settled = scene.stage.settle(Duration::from_secs(scene.knobs.of(120, 90))).await;
     scene.outcome.insist(settled.is_ok(), || format!("not settled: {settled:?}"));
-    scene.outcome.figure("ambiguous", scene.stage.sends().len() - before);
+    scene.outcome.figure("ambiguous", scene.stage.sent() - before);
     scene.outcome.figure("all_settled_s", round(start.elapsed().as_secs_f64()));
     scene.close(Expected::default()).await
 }

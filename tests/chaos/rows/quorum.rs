@@ -11,8 +11,8 @@ use super::{Knobs, Outcome, Scene, round};
 use crate::invariants::Expected;
 use crate::kit::Dice;
 use crate::load::Flow;
+use crate::plan::Plan;
 use crate::proxy::{Proxy, Weather};
-use crate::stage::Plan;
 
 const NODES: usize = 3;
 

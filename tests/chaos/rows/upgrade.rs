@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Knobs, Outcome, Scene};
 use crate::invariants::Expected;
 use crate::load::Flow;
-use crate::stage::Plan;
+use crate::plan::Plan;
 
 /// Where `scripts/chaos-old.sh` puts the program of an earlier version, built in the same profile.
 fn old() -> PathBuf {

@@ -6,7 +6,8 @@ use futures_util::{StreamExt, stream};
 
 use super::{Knobs, Outcome, Scene, round};
 use crate::invariants::Expected;
-use crate::stage::{Plan, Stage};
+use crate::plan::Plan;
+use crate::stage::Stage;
 
 /// Texts under way at once.
 const AT_ONCE: usize = 32;
