@@ -8,6 +8,7 @@ mod directory;
 mod embedded;
 mod history;
 mod jetstream;
+mod operator;
 mod rig;
 mod stories;
 
