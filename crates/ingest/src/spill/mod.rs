@@ -38,6 +38,9 @@ use reserve::Reserve;
 
 /// The file of events.
 const FILE: &str = "spill.db";
+/// When an event is brought to the stream again whose removal failed, on a full disk say. Longer than the stream may
+/// take to answer.
+const ACK_WAIT: Duration = Duration::from_secs(6);
 /// How often depth and age are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// Counting many events takes the file's one writer a while; at most this part of its time is spent so.
@@ -96,6 +99,7 @@ impl Spill {
             max_bytes,
             max_total_bytes: max_bytes,
             publish_timeout: settings.spill_timeout,
+            ack_wait: ACK_WAIT,
             // What has left it is remembered by those who outlive it, the stream and the database: no answer here may
             // rest on what the stream had once.
             duplicate_window: Duration::ZERO,
