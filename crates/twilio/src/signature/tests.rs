@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -215,6 +217,17 @@ proptest! {
         shuffled.extend(sent.first().cloned());
         let [a, b]: [Parameters; 2] = [sent.iter().cloned().collect(), shuffled.into_iter().collect()];
         prop_assert_eq!(canonical(&a), canonical(&b));
+    }
+
+    #[test]
+    fn what_is_signed_is_each_name_with_each_of_its_values_in_order(
+        sent in proptest::collection::vec(("[A-Za-z]{0,2}|.{0,3}", "[a-c]{0,2}|.{0,4}"), 0..24),
+    ) {
+        let mut values = BTreeMap::<&str, BTreeSet<&str>>::new();
+        sent.iter().for_each(|(name, value)| drop(values.entry(name).or_default().insert(value)));
+        let pairs = values.iter().flat_map(|(name, values)| values.iter().map(move |value| [*name, value]));
+        let reference: String = pairs.flatten().collect();
+        prop_assert_eq!(canonical(&sent.iter().cloned().collect()), reference);
     }
 
     #[test]
