@@ -87,6 +87,7 @@ async fn play(rows: &[Row], options: &Options) -> Vec<Result> {
 /// Plays a row; one that panics is broken, and the next is played all the same.
 async fn play_one(row: &Row, knobs: Knobs) -> Result {
     let (start, at, seed) = (Instant::now(), chrono::Utc::now(), knobs.seed);
+    let asked = knobs.asked();
     let played = tokio::spawn((row.play)(knobs)).await;
     let outcome = played.unwrap_or_else(|panic| {
         let mut outcome = Outcome::default();
@@ -111,6 +112,8 @@ async fn play_one(row: &Row, knobs: Knobs) -> Result {
         verdict,
         notes: outcome.not_run.clone().into_iter().chain(few).chain(more).collect(),
         seed,
+        commit: report::commit(),
+        knobs: asked,
         profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
         at: at.format("%Y-%m-%d %H:%M UTC").to_string(),
         took_s: rows::round(start.elapsed().as_secs_f64()),

@@ -34,6 +34,7 @@ impl Plan {
         };
         // What a killed worker held comes back, and what it was sending is given up, within a row.
         plan.set("STREAM__ACK_WAIT", "5s")
+            .set("WORKER__HOLD_INTERVAL", "1s")
             .set("SENDER__REQUEST_TIMEOUT", &format!("{}s", REQUEST.as_secs()))
             .set("SENDER__LEASE", "6s")
             .set("WORKER__RETRY_MOST", "2s")

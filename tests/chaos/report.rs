@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,12 @@ pub(crate) struct Result {
     pub(crate) notes: Vec<String>,
     pub(crate) seed: u64,
     pub(crate) profile: String,
+    /// Of which version.
+    #[serde(default)]
+    pub(crate) commit: String,
+    /// What was asked for beside the row: `--kills 20`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) knobs: String,
     /// When it was played.
     pub(crate) at: String,
     pub(crate) took_s: f64,
@@ -74,6 +81,13 @@ impl Result {
         }
         line
     }
+}
+
+/// The version under test, `+` where it was changed since; nothing outside a repository.
+pub(crate) fn commit() -> String {
+    let mut git = Command::new("git");
+    let git = git.args(["describe", "--always", "--dirty=+"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    git.output().map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned()).unwrap_or_default()
 }
 
 fn path(name: &str) -> PathBuf {
@@ -114,8 +128,16 @@ pub(crate) fn markdown(results: &[Result]) -> String {
     for result in results {
         let _ = writeln!(
             text,
-            "**{}. {}.** Expected: {}. {} build, seed {}, {} s, {}.",
-            result.row, result.fault, result.expected, result.profile, result.seed, result.took_s, result.at
+            "**{}. {}.** Expected: {}. {} build of {}, seed {}, {} s, {}. {}",
+            result.row,
+            result.fault,
+            result.expected,
+            result.profile,
+            result.commit,
+            result.seed,
+            result.took_s,
+            result.at,
+            result.knobs
         );
         let more = result.figures.iter().filter(|(name, _)| COLUMNS.iter().all(|(column, _)| column != name));
         let more: Vec<_> = more.map(|(name, value)| format!("{name} {value}")).collect();
