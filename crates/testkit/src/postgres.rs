@@ -262,7 +262,9 @@ fn children(parent: u32) -> Vec<Pid> {
     let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let ours = numbers.filter(|number| {
         let status = fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
-        status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|of| of.trim() == parent.to_string()))
+        status
+            .lines()
+            .any(|line| line.strip_prefix("PPid:").is_some_and(|of| of.trim() == parent.to_string()))
     });
     ours.filter_map(Pid::from_raw).collect()
 }
