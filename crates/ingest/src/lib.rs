@@ -105,9 +105,10 @@ impl Ingest {
         });
     }
 
-    /// Closes the spill, once nothing is served any more.
+    /// Closes the spill, once nothing is served any more, and says if it still holds events.
     pub async fn close(&self) {
         if let Some(relief) = &self.0.storage.relief {
+            relief.spill.tell_what_is_left().await;
             relief.spill.close().await;
         }
     }

@@ -30,6 +30,24 @@ impl Folder {
         Ok(())
     }
 
+    /// What kind of disk it is on, if that goes with the container or the machine; known on Linux.
+    #[cfg(target_os = "linux")]
+    pub(super) fn fleeting(&self) -> Option<&'static str> {
+        // linux/magic.h; the type of the number differs between machines.
+        const TMPFS: i128 = 0x0102_1994;
+        const OVERLAY: i128 = 0x794c_7630;
+        match rustix::fs::statfs(&self.0).ok().map(|disk| i128::from(disk.f_type))? {
+            TMPFS => Some("tmpfs"),
+            OVERLAY => Some("overlay"),
+            _ => None,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn fleeting(&self) -> Option<&'static str> {
+        None
+    }
+
     /// A file in it.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
@@ -52,4 +70,16 @@ impl Folder {
 
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_in_memory_is_fleeting() {
+        // On every Linux, also in a container, the one is in memory and the other of neither kind.
+        let kind = |path: &str| Folder(path.into()).fleeting();
+        assert_eq!((kind("/dev"), kind("/proc")), (Some("tmpfs"), None));
+    }
 }

@@ -111,6 +111,11 @@ impl Spilling {
         self.refused.get_or_create(&Refused { reason }).inc();
     }
 
+    /// How the spill stands cannot be told: it takes nothing, and holds what it held.
+    pub(super) fn unreadable(&self) {
+        self.taking.set(0);
+    }
+
     /// How the spill stands.
     pub(super) fn stands(&self, depth: &[Backlog], taking: bool) {
         let sum = |of: fn(&Backlog) -> u64| depth.iter().map(of).fold(0, u64::saturating_add);
@@ -121,5 +126,19 @@ impl Spilling {
         let age = oldest.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default();
         self.oldest.set(age.as_secs_f64());
         self.taking.set(taking.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spill_that_cannot_be_read_holds_what_it_held() {
+        let metrics = Spilling::default();
+        let shard = Backlog { messages: 3, bytes: 900, ..Backlog::default() };
+        metrics.stands(&[shard.clone(), shard], true);
+        metrics.unreadable();
+        assert_eq!((metrics.events.get(), metrics.bytes.get(), metrics.taking.get()), (6, 1800, 0));
     }
 }

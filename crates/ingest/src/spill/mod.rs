@@ -27,7 +27,7 @@ use casewire_runtime::config;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::error;
+use tracing::{error, warn};
 
 use breaker::Breaker;
 pub(crate) use drain::Drain;
@@ -93,6 +93,7 @@ impl Spill {
     /// When the folder is another ingest's, or cannot be used.
     pub async fn open(folder: &Path, settings: &config::Ingest, shards: u32) -> Result<Self, SpillError> {
         let folder = Folder::prepare(folder, FILE)?;
+        warn_if_fleeting(&folder);
         let max_bytes = settings.spill_max_bytes.bytes();
         let config = EmbeddedConfig {
             shards,
@@ -130,6 +131,23 @@ impl Spill {
 
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Tells those who may be about to give up the folder, with the container or the machine, what would go with it.
+    pub(crate) async fn tell_what_is_left(&self) {
+        match self.file.backlog().await.map(|depth| held(&depth)) {
+            Ok(0) => {}
+            Ok(events) => error!(
+                event = "spill_left",
+                events,
+                "ingest ends with events in its spill: they wait there until an ingest starts with its folder"
+            ),
+            Err(error) => error!(
+                event = "spill_left",
+                %error,
+                "ingest ends and cannot tell whether its spill is empty: keep its folder"
+            ),
+        }
     }
 
     /// Writes what is under way and lets go of the file.
@@ -239,7 +257,7 @@ impl Relief {
                 self.spill.reserve.renew(is_empty(&depth)).await;
                 self.metrics.stands(&depth, self.spill.is_taking());
             } else {
-                self.metrics.stands(&[], false);
+                self.metrics.unreadable();
             }
             tokio::time::sleep(LOOK.max(started.elapsed() * LOOK_SHARE)).await;
         }
@@ -247,5 +265,22 @@ impl Relief {
 }
 
 fn is_empty(depth: &[Backlog]) -> bool {
-    depth.iter().all(|shard| shard.messages == 0)
+    held(depth) == 0
+}
+
+/// Events in the spill.
+fn held(depth: &[Backlog]) -> u64 {
+    depth.iter().map(|shard| shard.messages).fold(0, u64::saturating_add)
+}
+
+/// An fsync in such a folder promises less than a 200 does.
+fn warn_if_fleeting(folder: &Folder) {
+    if let Some(kind) = folder.fleeting() {
+        warn!(
+            event = "spill_fleeting",
+            kind,
+            "the spill's folder goes with the container or the machine, and texts that were answered 200 with it: \
+             give it a volume (`ingest.spill_dir`, --spill-dir)"
+        );
+    }
 }

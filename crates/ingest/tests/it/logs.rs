@@ -4,14 +4,18 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use casewire_runtime::config::Config;
-use casewire_runtime::telemetry::{Identity, subscriber};
+use casewire_bus::DirectoryBoard;
+use casewire_runtime::config::{self, Config};
+use casewire_runtime::telemetry::{Guard, Identity, subscriber};
+use casewire_testkit::eventually;
 use casewire_twilio::parameters::Parameters;
 use casewire_twilio::signature;
 use reqwest::{Method as Verb, StatusCode};
+use tracing::Dispatch;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::front::{ACCOUNT, FORM, Front, SID, TOKEN, signed};
+use crate::fickle::{Fickle, Mood};
+use crate::front::{ACCOUNT, FORM, Front, SID, SOON, TOKEN, directory, signed, text};
 
 #[derive(Clone, Default)]
 struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -32,14 +36,20 @@ impl Write for Sink {
     }
 }
 
-/// Everything that is logged in this process from now on, by whichever thread.
-fn everything_logged() -> Result<Sink> {
+/// Where everything goes that is logged; the guard must outlive the subscriber.
+fn logging() -> Result<(Sink, Dispatch, Guard)> {
     let level = ("CASEWIRE_TELEMETRY__LOG_FILTER".to_owned(), "trace".to_owned());
     let settings = Config::load(None, [level].into_iter(), Config::default())?.telemetry;
     let sink = Sink::default();
     let writer = sink.clone();
     let identity = Identity { role: "ingest", version: "0", revision: "unknown" };
     let (subscriber, guard) = subscriber(&settings, identity, false, move || writer.clone())?;
+    Ok((sink, subscriber.into(), guard))
+}
+
+/// Everything that is logged in this process from now on, by whichever thread.
+fn everything_logged() -> Result<Sink> {
+    let (sink, subscriber, guard) = logging()?;
     subscriber.try_init()?;
     // It must outlive the subscriber, which lives as long as the process.
     std::mem::forget(guard);
@@ -87,5 +97,29 @@ async fn a_request_leaves_its_outcome_and_trace_and_nothing_that_was_written_in_
         assert!(!logged.contains(secret), "{secret} was logged");
         assert!(!metrics.contains(secret), "{secret} is in a metric");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_ingest_that_ends_with_texts_in_its_spill_says_how_many() -> Result<()> {
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    let settings = config::Ingest { spill_dir: Some(folder.path().join("spill")), ..Default::default() };
+    let front = Front::spilling(stream.clone(), settings).await?;
+    front.board.publish(&directory()).await?;
+    stream.all(Mood::Away);
+    let known = async || front.health.readiness().iter().all(|check| check.ok);
+    eventually("the line is known", SOON, known).await?;
+    for n in 0..3 {
+        let form = text(&format!("SM{n:032x}"), "canary-in-the-spill");
+        assert_eq!(front.post("/inbound/main", &form).await?.status(), StatusCode::OK);
+    }
+    // By this thread, which is the one that ends it.
+    let (sink, subscriber, _guard) = logging()?;
+    let _logging = subscriber.set_default();
+    front.end().await?;
+    let logged = String::from_utf8_lossy(&sink.bytes()).into_owned();
+    let left = logged.lines().find(|line| line.contains("spill_left")).context(logged.clone())?;
+    assert!(left.contains("ERROR") && left.contains("\"events\":3"), "{left}");
+    assert!(!logged.contains("canary"), "{logged}");
     Ok(())
 }
