@@ -50,7 +50,7 @@ async fn sixty_four_first_texts_at_once_before_four_workers_make_one_case() {
     cluster.wait_for("the request is recorded", known, SETTLED, |known| known == 1).await;
     sixty_four_at_once(&cluster, 2).await;
     let cases = "select count(*) from message where direction = 'inbound' group by case_id order by 1";
-    assert_eq!(cluster.sql(cases).await, ["1", "64", "64"]);
+    assert_eq!(cluster.sql(cases).await, ["1", "64", "64"], "each case has its texts");
     assert_eq!(cluster.sends().len(), 2);
     let mut at_work = 0;
     for worker in &cluster.workers {
