@@ -116,6 +116,7 @@ fn jetstream_config(settings: &config::Stream, url: &str) -> JetStreamConfig {
         publish_timeout: settings.publish_timeout,
         connect_timeout: settings.connect_timeout,
         ping_interval: settings.ping_interval,
+        leave_after: settings.leave_after,
         ..JetStreamConfig::default()
     }
 }

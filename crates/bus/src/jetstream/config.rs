@@ -49,6 +49,9 @@ pub struct JetStreamConfig {
     /// connection, so a dead peer is noticed after up to three times this: the library's 60 s would be three minutes,
     /// and 10 s were measured as 31 s until texts flowed again.
     pub ping_interval: Duration,
+    /// Where there are several servers: one that answers nothing but pings for so long is left for another. Longer than
+    /// an election, and than a dead server takes to be noticed by its pings.
+    pub leave_after: Duration,
     /// Publishes in flight, beyond which a publish is refused at once rather than queued beyond its caller's patience.
     pub max_in_flight: usize,
 }
@@ -91,6 +94,7 @@ impl Default for JetStreamConfig {
             request_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
             ping_interval: Duration::from_secs(5),
+            leave_after: Duration::from_secs(20),
             max_in_flight: 1024,
         }
     }

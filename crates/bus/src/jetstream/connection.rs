@@ -1,6 +1,7 @@
 //! One connection to the servers: how it is made, whether it stands, and requests over it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
+use super::silence::Silence;
 use super::{Credentials, JetStreamConfig};
 use crate::PrepareError;
 
@@ -47,6 +49,8 @@ pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) context: jetstream::Context,
     request_timeout: Duration,
+    /// Where there are several servers.
+    silence: Option<Arc<Silence>>,
 }
 
 /// What came of a request to JetStream's API.
@@ -74,13 +78,35 @@ impl Connection {
     /// Starts connecting, and goes on for ever in the background; `name` is how the server's tools show it.
     pub(super) async fn start(config: &JetStreamConfig, name: &str) -> Result<Self, ConnectError> {
         let servers = servers(&config.url)?;
+        let several = servers.len() > 1;
         let client = options(config).await?.name(name).connect(servers).await?;
         let context = ContextBuilder::new()
             .timeout(config.request_timeout)
             .max_ack_inflight(config.max_in_flight)
             .backpressure_on_inflight(false)
             .build(client.clone());
-        Ok(Self { client, context, request_timeout: config.request_timeout })
+        let silence = several.then(|| Arc::new(Silence::new(config.leave_after)));
+        Ok(Self { client, context, request_timeout: config.request_timeout, silence })
+    }
+
+    /// The server answered what it was asked.
+    pub(super) fn answered(&self) {
+        if let Some(silence) = &self.silence {
+            silence.broken();
+        }
+    }
+
+    /// The server did not answer, or nobody behind it did. Where that lasts, another server is tried.
+    pub(super) fn unanswered(&self) {
+        if self.silence.as_ref().is_some_and(|silence| self.up() && silence.is_too_long()) {
+            tracing::warn!(
+                event = "server_left",
+                "a NATS server answers nothing but pings: going to another"
+            );
+            let client = self.client.clone();
+            // Its result says no more than that the client was told.
+            tokio::spawn(async move { client.force_reconnect().await });
+        }
     }
 
     pub(super) fn up(&self) -> bool {
@@ -122,15 +148,26 @@ impl Connection {
         let answer = answer.map_err(|error| match error.kind() {
             RequestErrorKind::TimedOut | RequestErrorKind::NoResponders => ApiError::Unavailable,
             _ => ApiError::Refused(error.to_string()),
-        })?;
-        match serde_json::from_slice(&answer.payload) {
-            Ok(Response::Ok(answer)) => Ok(answer),
-            Ok(Response::Err { error }) if error.code() == 404 => Err(ApiError::NotFound),
-            // "JetStream system temporarily unavailable", and its like in a cluster without a leader.
-            Ok(Response::Err { error }) if error.code() == 503 => Err(ApiError::Unavailable),
-            Ok(Response::Err { error }) => Err(ApiError::Refused(error.to_string())),
-            Err(_) => Err(ApiError::Refused("the answer was not understood".to_owned())),
+        });
+        let answer = answer.and_then(|answer| read(&answer.payload));
+        if matches!(answer, Err(ApiError::Unavailable)) {
+            self.unanswered();
+        } else {
+            self.answered();
         }
+        answer
+    }
+}
+
+/// What JetStream's API said.
+fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, ApiError> {
+    match serde_json::from_slice(answer) {
+        Ok(Response::Ok(answer)) => Ok(answer),
+        Ok(Response::Err { error }) if error.code() == 404 => Err(ApiError::NotFound),
+        // "JetStream system temporarily unavailable", and its like in a cluster without a leader.
+        Ok(Response::Err { error }) if error.code() == 503 => Err(ApiError::Unavailable),
+        Ok(Response::Err { error }) => Err(ApiError::Refused(error.to_string())),
+        Err(_) => Err(ApiError::Refused("the answer was not understood".to_owned())),
     }
 }
 

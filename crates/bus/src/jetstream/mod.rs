@@ -10,6 +10,7 @@ mod consumer;
 mod history;
 mod prepare;
 mod publish;
+mod silence;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,9 +156,14 @@ impl Stream for JetStream {
             // The library would keep it, and store it long after its caller was told no.
             return Err(PublishError::Unavailable);
         }
-        tokio::time::timeout(self.config.publish_timeout, publish::publish(&self.publishing, event, shard))
-            .await
-            .unwrap_or(Err(PublishError::Timeout))
+        let published = publish::publish(&self.publishing, event, shard);
+        let published = tokio::time::timeout(self.config.publish_timeout, published).await;
+        let published = published.unwrap_or(Err(PublishError::Timeout));
+        match &published {
+            Err(PublishError::Timeout | PublishError::Unavailable) => self.publishing.unanswered(),
+            _ => self.publishing.answered(),
+        }
+        published
     }
 
     async fn consume(&self, shard: u32) -> Result<Box<dyn Consumer>, ConsumeError> {

@@ -47,6 +47,9 @@ section! {
         /// How often the server is asked for a sign of life. A dead one is noticed after three times as long, whatever
         /// the network did to its connection.
         pub ping_interval: Duration = Duration::from_secs(5),
+        /// Where there are several servers: one that answers nothing but that, because it is cut off from the others, is
+        /// left for another after so long. Longer than an election, and than a dead server takes to be noticed.
+        pub leave_after: Duration = Duration::from_secs(20),
         /// How long ingest waits for the stream to say "stored" before it answers 503. Within the provider's 15 s
         /// there is then room for its retries.
         pub publish_timeout: Duration = Duration::from_millis(2500),
