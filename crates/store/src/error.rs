@@ -45,6 +45,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// What ran into the database's time limit, for whoever stands in for a database.
+    pub fn too_slow(said: &str) -> Self {
+        Self::TooSlow(DbErr::Custom(said.to_owned()))
+    }
+
     /// Whether the same operation may succeed later without anything being changed about it.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TooSlow(_) | Self::Conflict(_) | Self::Interrupted)

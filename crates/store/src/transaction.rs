@@ -13,6 +13,9 @@ use sea_orm::{
 use crate::error::Error;
 use crate::{Inner, Store};
 
+/// A probe may take this part of a transaction's time: what is slower than that makes everything slow.
+const PROBE_PART: u32 = 10;
+
 /// What runs inside a transaction.
 pub(crate) type Work<'t, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 't>>;
 
@@ -51,6 +54,20 @@ impl Store {
             }
             Err(_) => Err(late()),
         }
+    }
+
+    /// Whether the database is well: a write that changes nothing and is committed like any other, within a tenth of
+    /// the time a transaction may take. It takes a hundredth of that while nothing is the matter.
+    pub async fn probe(&self) -> Result<(), Error> {
+        let write = self.in_tx(|tx, _| {
+            Box::pin(async move {
+                let same = "update installation set next_case_number = next_case_number where id = 1";
+                tx.connection.execute_unprepared(same).await?;
+                Ok(())
+            })
+        });
+        let most = self.inner.transaction_timeout / PROBE_PART;
+        tokio::time::timeout(most, write).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// What a reading outside transactions comes to, which takes no longer than a transaction may: a server that froze
@@ -128,6 +145,18 @@ mod tests {
         let hasty = Store::open(&Config { transaction_timeout: timeout, ..config }).await.unwrap();
         let late: Result<(), Error> = hasty.in_time(std::future::pending()).await;
         assert!(late.is_err_and(|late| late.is_retryable() && !late.blames_input()));
+    }
+
+    #[tokio::test]
+    async fn a_probe_tells_a_database_that_writes_from_one_that_is_held_up() {
+        let (_folder, config, store) = empty().await;
+        store.probe().await.unwrap();
+        let timeout = std::time::Duration::from_millis(500);
+        let hasty = Store::open(&Config { transaction_timeout: timeout, ..config }).await.unwrap();
+        let holder = store.inner.connections.writer.begin_with_options(immediate()).await.unwrap();
+        assert!(hasty.probe().await.is_err_and(|error| error.is_retryable() && !error.blames_input()));
+        holder.rollback().await.unwrap();
+        hasty.probe().await.unwrap();
     }
 
     #[tokio::test]

@@ -1,8 +1,7 @@
 //! One batch of commands, to the end: handled, or told what is wrong with each. Only what is no command's fault
 //! comes back as an error, so that the caller keeps the batch and waits.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::VecDeque;
 
 use casewire_domain::command::{Command, EventFacts};
 use casewire_domain::decide::Outcome;
@@ -10,29 +9,64 @@ use casewire_store::Error;
 
 use crate::Database;
 
-/// Commands that were too slow alone before the database itself is held to be slow, as long as none went through.
-const TOO_SLOW_ALONE: u32 = 2;
-
 /// What came of each command, in order: its outcome, or why it cannot be carried out. A batch that cannot be written
-/// is split until what cannot stands alone; the rest go through.
+/// is split until what cannot stands alone; the rest go through. What is too slow alone is to blame only where the
+/// database is well right after. `go_on` is asked before each further try.
 ///
 /// # Errors
-/// Only those that blame no command: nothing is lost, and nothing doubled, by handing the same batch in again.
+/// Only those that blame no command, and [`Error::Interrupted`] when it is not to go on: nothing is lost, and nothing
+/// doubled, by handing the same batch in again.
 pub(crate) async fn attempt(
     database: &dyn Database,
     commands: Vec<Command>,
+    go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Result<Outcome, Error>>, Error> {
-    let mut split = Split { database, went_through: false, slow_alone: 0 };
-    let alone = commands.len() == 1;
-    split.halve(commands, alone).await
+    let mut results = Vec::with_capacity(commands.len());
+    let mut pieces = VecDeque::from([commands]);
+    let mut further = false;
+    while let Some(piece) = pieces.pop_front() {
+        if further && !go_on() {
+            return Err(Error::Interrupted);
+        }
+        further = true;
+        let error = match database.handle(piece.clone()).await {
+            Ok(outcomes) => {
+                results.extend(outcomes.into_iter().map(Ok));
+                continue;
+            }
+            Err(error) => error,
+        };
+        let slow = matches!(error, Error::TooSlow(_));
+        match piece.len() {
+            _ if !slow && !error.blames_input() => return Err(error),
+            0 | 1 if slow && database.probe().await.is_err() => return Err(error),
+            0 | 1 => results.push(Err(error)),
+            // Each further piece with a slow command in it costs as much time as a statement may take.
+            _ if slow => put_first(&mut pieces, piece, 1),
+            whole => put_first(&mut pieces, piece, whole.div_ceil(2)),
+        }
+    }
+    Ok(results)
 }
 
-/// What came of each command, in order; what cannot be carried out is set aside as a dead letter.
+/// Puts commands before the other pieces, so many in each.
+fn put_first(pieces: &mut VecDeque<Vec<Command>>, commands: Vec<Command>, most: usize) {
+    for piece in commands.chunks(most).rev() {
+        pieces.push_front(piece.to_vec());
+    }
+}
+
+/// As [`attempt`], and what cannot be carried out is set aside as a dead letter.
 ///
 /// # Errors
-/// Only those that blame no command, or when an event cannot even be set aside: whoever has it must not let go of it.
-pub(crate) async fn handle(database: &dyn Database, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
-    let attempted = attempt(database, commands.clone()).await?;
+/// Those of [`attempt`], when an event cannot even be set aside, and when a command was too slow, after all others
+/// were handled: whoever has it must not let go of it.
+pub(crate) async fn handle(
+    database: &dyn Database,
+    commands: Vec<Command>,
+    go_on: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<Outcome>, Error> {
+    let attempted = attempt(database, commands.clone(), go_on).await?;
     let mut outcomes = Vec::with_capacity(attempted.len());
     for (command, result) in commands.into_iter().zip(attempted) {
         outcomes.push(match result {
@@ -59,47 +93,4 @@ pub(crate) async fn set_aside(
     let Some(facts) = event.cloned() else { return Ok(Outcome::SetAside(reason)) };
     let outcomes = database.handle(vec![Command::SetAside(facts, reason)]).await?;
     outcomes.into_iter().next().ok_or(Error::Interrupted)
-}
-
-/// A batch that is being split.
-struct Split<'a> {
-    database: &'a dyn Database,
-    went_through: bool,
-    slow_alone: u32,
-}
-
-type Results = Result<Vec<Result<Outcome, Error>>, Error>;
-
-impl Split<'_> {
-    fn halve(
-        &mut self,
-        mut commands: Vec<Command>,
-        alone: bool,
-    ) -> Pin<Box<dyn Future<Output = Results> + Send + '_>> {
-        Box::pin(async move {
-            let error = match self.database.handle(commands.clone()).await {
-                Ok(outcomes) => {
-                    self.went_through = true;
-                    return Ok(outcomes.into_iter().map(Ok).collect());
-                }
-                Err(error) => error,
-            };
-            if !error.blames_input() && !matches!(error, Error::TooSlow(_)) {
-                return Err(error);
-            }
-            if commands.len() > 1 {
-                let rest = commands.split_off(commands.len() / 2);
-                let mut results = self.halve(commands, alone).await?;
-                results.extend(self.halve(rest, alone).await?);
-                return Ok(results);
-            }
-            if matches!(error, Error::TooSlow(_)) && !alone && !self.went_through {
-                self.slow_alone += 1;
-                if self.slow_alone >= TOO_SLOW_ALONE {
-                    return Err(error);
-                }
-            }
-            Ok(vec![Err(error)])
-        })
-    }
 }

@@ -8,6 +8,7 @@ use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
 use casewire_domain::outbox::AttemptOutcome;
 use casewire_runtime::config;
+use casewire_runtime::ops::Beat;
 use casewire_store::{Error, ReplayRequest};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,8 @@ pub(crate) async fn run(
     let beat = deps.health.task("chores");
     let interval = settings.chores_interval;
     let mut backoff = Backoff::new(interval, settings.retry_most);
-    let chores = Chores { settings, deps, metrics, queued };
+    let chores = Chores { settings, deps, metrics, queued, beat, stop };
+    let (beat, stop) = (&chores.beat, &chores.stop);
     while !stop.is_cancelled() {
         beat.now();
         let pause = if chores.all().await {
@@ -47,6 +49,8 @@ struct Chores {
     deps: Arc<Deps>,
     metrics: Arc<Metrics>,
     queued: Arc<Notify>,
+    beat: Beat,
+    stop: CancellationToken,
 }
 
 impl Chores {
@@ -87,7 +91,7 @@ impl Chores {
             outcome: AttemptOutcome::Uncertain,
         };
         let commands = lost.into_iter().map(uncertain).collect();
-        self.metrics.decided(&batch::handle(self.deps.database.as_ref(), commands).await?);
+        self.handle(commands).await?;
         Ok(())
     }
 
@@ -95,7 +99,7 @@ impl Chores {
         let ripe = self.deps.database.ripe_statuses(self.most(), self.settings.status_patience).await?;
         let commands: Vec<_> = ripe.iter().filter_map(|raw| reading::stored(raw)).collect();
         if !commands.is_empty() {
-            self.metrics.decided(&batch::handle(self.deps.database.as_ref(), commands).await?);
+            self.handle(commands).await?;
         }
         Ok(())
     }
@@ -114,8 +118,7 @@ impl Chores {
         let Some(command) = reading::stored(raw) else {
             return Ok("it still cannot be decoded".to_owned());
         };
-        let outcome = batch::handle(self.deps.database.as_ref(), vec![command]).await?.pop();
-        self.metrics.decided(&outcome);
+        let outcome = self.handle(vec![command]).await?.pop();
         self.queued.notify_one();
         Ok(match outcome {
             Some(Outcome::Placed { case, .. }) => format!("it is in case {case}"),
@@ -124,6 +127,16 @@ impl Chores {
             Some(Outcome::Duplicate) => "it had been handled before".to_owned(),
             _ => "it was handled".to_owned(),
         })
+    }
+
+    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
+        let go_on = || {
+            self.beat.now();
+            !self.stop.is_cancelled()
+        };
+        let outcomes = batch::handle(self.deps.database.as_ref(), commands, &go_on).await?;
+        self.metrics.decided(&outcomes);
+        Ok(outcomes)
     }
 
     async fn gauges(&self) -> Result<(), Error> {

@@ -17,6 +17,10 @@ pub trait Database: Send + Sync {
     /// Decides a batch of commands in their order, all or nothing: an outcome for each.
     async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error>;
 
+    /// Makes a small write, to learn whether the database is well: an error also where that takes much longer than it
+    /// should. Then what was too slow is nobody's own fault.
+    async fn probe(&self) -> Result<(), Error>;
+
     /// Takes texts that may be sent now; their attempts are begun.
     async fn claim(&self, claim: Claim) -> Result<Claims, Error>;
 
@@ -53,6 +57,10 @@ pub trait Database: Send + Sync {
 impl Database for Store {
     async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
         Store::handle(self, commands).await
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        Store::probe(self).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Claims, Error> {

@@ -137,8 +137,9 @@ impl Pipeline {
             let mut backoff = self.backoff();
             loop {
                 beat.now();
-                match self.attempt(events).await {
+                match self.attempt(events, beat, stop).await {
                     Ok(outcomes) => return Some(outcomes),
+                    Err(_) if stop.is_cancelled() => return None,
                     Err(error) => {
                         tracing::warn!(event = "database_unavailable", %error, "the database cannot be used: waiting");
                         self.metrics.events.retried(events.deliveries.len());
@@ -166,15 +167,25 @@ impl Pipeline {
         }
     }
 
-    async fn attempt(&self, events: &Events) -> Result<Vec<Option<Outcome>>, Error> {
+    async fn attempt(
+        &self,
+        events: &Events,
+        beat: &Beat,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Option<Outcome>>, Error> {
         let database = self.deps.database.as_ref();
-        let results = batch::attempt(database, events.commands.clone()).await?;
+        // A batch with slow events takes minutes, and each step of it shows that the task is alive.
+        let go_on = || {
+            beat.now();
+            !stop.is_cancelled()
+        };
+        let results = batch::attempt(database, events.commands.clone(), &go_on).await?;
         let mut outcomes = Vec::with_capacity(results.len());
         for ((result, delivery), command) in results.into_iter().zip(&events.deliveries).zip(&events.commands)
         {
             outcomes.push(match result {
                 Ok(outcome) => Some(outcome),
-                Err(error) if error.is_retryable() || delivery.attempt < self.settings.logic_tries.get().into() => {
+                Err(error) if delivery.attempt < self.settings.logic_tries.get().into() => {
                     let attempt = delivery.attempt;
                     tracing::warn!(event = "event_put_off", attempt, %error, "an event cannot be handled and is tried again");
                     None

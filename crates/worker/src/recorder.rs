@@ -45,7 +45,7 @@ pub(crate) fn start(
 async fn record(deps: &Deps, metrics: &Metrics, commands: Vec<Command>, mut backoff: Backoff) {
     let never = CancellationToken::new();
     loop {
-        match batch::handle(deps.database.as_ref(), commands.clone()).await {
+        match batch::handle(deps.database.as_ref(), commands.clone(), &|| true).await {
             Ok(outcomes) => {
                 metrics.decided(&outcomes);
                 return;

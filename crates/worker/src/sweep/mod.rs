@@ -73,7 +73,7 @@ impl Sweepers {
 
     /// Hands commands to the hands that handle the stream's.
     async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
-        let outcomes = batch::handle(self.deps.database.as_ref(), commands).await?;
+        let outcomes = batch::handle(self.deps.database.as_ref(), commands, &|| true).await?;
         self.metrics.decided(&outcomes);
         self.queued.notify_one();
         Ok(outcomes)

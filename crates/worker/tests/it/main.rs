@@ -6,6 +6,7 @@ mod bench;
 mod callbacks;
 mod dead_letters;
 mod directory;
+mod double;
 mod gate;
 mod lanes;
 mod metrics;

@@ -2,87 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use async_trait::async_trait;
 use casewire_bus::Stream as _;
-use casewire_domain::MessageId;
 use casewire_domain::command::Command;
-use casewire_domain::decide::Outcome;
-use casewire_domain::directory::Directory;
-use casewire_store::{
-    Claim, Claims, Config as Database, Error, Held, LookFor, OutboxDepth, ReplayRequest, Store, Unsettled,
-};
+use casewire_store::{Config as Database, Error};
 use casewire_testkit::{Postgres, eventually};
 use sqlx::Executor;
 use tokio::sync::Notify;
-use uuid::Uuid;
 
 use crate::bench::{Bench, Plan, SOON};
+use crate::double::{Double, Fate};
 use crate::words::{person, text};
 
 const POISON: &str = "poison";
 const MANY: usize = 64;
 
-/// A database at which the process dies whenever a text says so.
-struct Deadly {
-    store: Store,
-    /// Told when the process is dead: whoever asked never hears again.
-    died: Notify,
+fn is_poison(command: &Command) -> bool {
+    matches!(command, Command::Text(_, text) if text.body.reveal() == POISON)
 }
 
-#[async_trait]
-impl casewire_worker::Database for Deadly {
-    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
-        let deadly =
-            |command: &Command| matches!(command, Command::Text(_, text) if text.body.reveal() == POISON);
-        if commands.iter().any(deadly) {
-            self.died.notify_one();
-            std::future::pending::<()>().await;
-        }
-        self.store.handle(commands).await
-    }
-
-    async fn claim(&self, claim: Claim) -> Result<Claims, Error> {
-        self.store.claim(claim).await
-    }
-
-    async fn lost_attempts(&self, most: u64) -> Result<Vec<(MessageId, u32)>, Error> {
-        self.store.lost_attempts(most).await
-    }
-
-    async fn due_uncertain(&self, look: LookFor) -> Result<Vec<Unsettled>, Error> {
-        self.store.due_uncertain(look).await
-    }
-
-    async fn ripe_statuses(&self, most: u64, patience: Duration) -> Result<Vec<Vec<u8>>, Error> {
-        self.store.ripe_statuses(most, patience).await
-    }
-
-    async fn open_replays(&self, most: u64) -> Result<Vec<ReplayRequest>, Error> {
-        self.store.open_replays(most).await
-    }
-
-    async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error> {
-        self.store.finish_request(id, outcome).await
-    }
-
-    async fn directory_version(&self) -> Result<i64, Error> {
-        self.store.directory_version().await
-    }
-
-    async fn directory(&self) -> Result<Directory, Error> {
-        self.store.directory().await
-    }
-
-    async fn outbox_depth(&self) -> Result<OutboxDepth, Error> {
-        self.store.outbox_depth().await
-    }
-
-    async fn dead_letter_depth(&self) -> Result<Held, Error> {
-        self.store.dead_letter_depth().await
-    }
+fn is_text(command: &Command) -> bool {
+    matches!(command, Command::Text(..))
 }
 
 /// A bench whose stream soon gives away what a dead process had in its hands.
@@ -93,12 +36,20 @@ fn impatient() -> Plan {
 /// Runs workers, one after the other, until one lives to see the stream worked off. How many died.
 async fn until_one_survives(bench: &Bench) -> Result<usize> {
     for deaths in 0..20 {
-        let deadly = Arc::new(Deadly { store: bench.store.clone(), died: Notify::new() });
+        let died = Arc::<Notify>::default();
+        let told = died.clone();
+        let deadly = Double::new(bench.store.clone(), move |commands| {
+            if !commands.iter().any(is_poison) {
+                return Fate::Through;
+            }
+            told.notify_one();
+            Fate::Silence
+        });
         let mut deps = bench.deps()?;
-        deps.database = deadly.clone();
+        deps.database = Arc::new(deadly);
         let worker = bench.run(deps);
         tokio::select! {
-            () = deadly.died.notified() => {}
+            () = died.notified() => {}
             worked_off = bench.worked_off() => return worked_off.map(|()| deaths),
         }
         // Cut off in the middle of everything, as a process that dies.
@@ -189,8 +140,67 @@ async fn a_text_that_takes_the_database_too_long_is_given_up_in_the_end_and_the_
     bench.worked_off().await?;
     let letters = bench.store.dead_letters(10).await?;
     assert_eq!(letters.iter().map(|letter| &letter.dedupe_id).collect::<Vec<_>>(), [&texts[5].dedupe_id]);
-    ensure!(letters[0].reason.starts_with("it was delivered 10 times"), "{}", letters[0].reason);
+    ensure!(letters[0].reason.starts_with("a statement took too long"), "{}", letters[0].reason);
     eventually("the others are answered", SOON, || async { bench.accepted().len() == 7 }).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_slow_texts_at_the_head_of_a_batch_stall_nobody() -> Result<()> {
+    let bench = Bench::idle(Plan::default()).await?;
+    let body = |i| if i < 2 { POISON } else { "hello" };
+    let texts: Vec<_> = (0..MANY).map(|i| text("main", &person(i), body(i))).collect();
+    bench.publish(&texts).await?;
+    let tries = Arc::<AtomicUsize>::default();
+    let counted = tries.clone();
+    let mut deps = bench.deps()?;
+    deps.database = Arc::new(Double::new(bench.store.clone(), move |commands| {
+        counted.fetch_add(usize::from(commands.iter().any(is_text)), Ordering::Relaxed);
+        if commands.iter().any(is_poison) { Fate::Fails(Error::too_slow("slow")) } else { Fate::Through }
+    }));
+    let _worker = bench.run(deps);
+    bench.worked_off().await?;
+    let letters = bench.store.dead_letters(10).await?;
+    let dead: BTreeSet<_> = letters.iter().map(|letter| &letter.dedupe_id).collect();
+    assert_eq!(dead, BTreeSet::from([&texts[0].dedupe_id, &texts[1].dedupe_id]));
+    ensure!(letters[0].reason.starts_with("a statement took too long"), "{}", letters[0].reason);
+    eventually("the others are answered", SOON, || async { bench.accepted().len() == MANY - 2 }).await?;
+    // The batch, each of its texts alone, and the slow ones on their other deliveries: together once, then alone.
+    let tries = tries.load(Ordering::Relaxed);
+    ensure!(tries <= 1 + MANY + 3 + 3 * 2, "{tries} tries");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_is_slow_for_all_no_text_is_blamed_and_no_delivery_used_up() -> Result<()> {
+    let bench = Bench::idle(Plan::default()).await?;
+    let (slow, tries) = (Arc::new(AtomicBool::new(true)), Arc::<AtomicUsize>::default());
+    let fate = |slow: &AtomicBool| match slow.load(Ordering::Relaxed) {
+        true => Fate::Fails(Error::too_slow("slow")),
+        false => Fate::Through,
+    };
+    let (of_probes, of_batches, counted) = (slow.clone(), slow.clone(), tries.clone());
+    let mut double = Double::new(bench.store.clone(), move |commands| {
+        counted.fetch_add(usize::from(commands.iter().any(is_text)), Ordering::Relaxed);
+        fate(&of_batches)
+    });
+    double.probe = Box::new(move || fate(&of_probes));
+    let mut deps = bench.deps()?;
+    deps.database = Arc::new(double);
+    // One that stands alone is treated no worse than many.
+    bench.publish(&[text("main", &person(0), "hello")]).await?;
+    let _worker = bench.run(deps);
+    eventually("it is tried again and again", SOON, || async { tries.load(Ordering::Relaxed) > 8 }).await?;
+    let texts: Vec<_> = (1..MANY).map(|i| text("main", &person(i), "hello")).collect();
+    bench.publish(&texts).await?;
+    let again: u64 = bench.stream.backlog().await?.iter().map(|shard| shard.redelivered).sum();
+    assert_eq!(again, 0);
+    slow.store(false, Ordering::Relaxed);
+    bench.worked_off().await?;
+    assert_eq!(bench.store.dead_letters(10).await?.len(), 0);
+    for i in 0..MANY {
+        ensure!(bench.case_of(&person(i)).await?.is_some(), "{} is in no case", person(i));
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,6 +33,10 @@ impl Database for SimDatabase {
         self.asks("handle", handle).await
     }
 
+    async fn probe(&self) -> Result<(), Error> {
+        self.asks("probe", |_| ()).await
+    }
+
     async fn claim(&self, claim: Claim) -> Result<Claims, Error> {
         let claims = |world: &mut World| {
             let at = world.database_now();

@@ -1,0 +1,100 @@
+//! A database with somebody before it who may answer in its place.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use casewire_domain::MessageId;
+use casewire_domain::command::Command;
+use casewire_domain::decide::Outcome;
+use casewire_domain::directory::Directory;
+use casewire_store::{Claim, Claims, Error, Held, LookFor, OutboxDepth, ReplayRequest, Store, Unsettled};
+use uuid::Uuid;
+
+/// What happens to what is asked of the database.
+pub(crate) enum Fate {
+    /// It gets there.
+    Through,
+    /// It fails.
+    Fails(Error),
+    /// Whoever asked never hears again.
+    Silence,
+}
+
+/// The database behind two who decide what gets there of batches, and of probes. All else does.
+pub(crate) struct Double {
+    pub(crate) store: Store,
+    pub(crate) handle: Box<dyn Fn(&[Command]) -> Fate + Send + Sync>,
+    pub(crate) probe: Box<dyn Fn() -> Fate + Send + Sync>,
+}
+
+impl Double {
+    /// A database that is well, and somebody who looks at what it is to decide.
+    pub(crate) fn new(store: Store, handle: impl Fn(&[Command]) -> Fate + Send + Sync + 'static) -> Self {
+        Self { store, handle: Box::new(handle), probe: Box::new(|| Fate::Through) }
+    }
+}
+
+impl Fate {
+    async fn comes(self) -> Result<(), Error> {
+        match self {
+            Self::Through => Ok(()),
+            Self::Fails(error) => Err(error),
+            Self::Silence => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl casewire_worker::Database for Double {
+    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
+        let fate = (self.handle)(&commands);
+        fate.comes().await?;
+        self.store.handle(commands).await
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        let fate = (self.probe)();
+        fate.comes().await?;
+        self.store.probe().await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claims, Error> {
+        self.store.claim(claim).await
+    }
+
+    async fn lost_attempts(&self, most: u64) -> Result<Vec<(MessageId, u32)>, Error> {
+        self.store.lost_attempts(most).await
+    }
+
+    async fn due_uncertain(&self, look: LookFor) -> Result<Vec<Unsettled>, Error> {
+        self.store.due_uncertain(look).await
+    }
+
+    async fn ripe_statuses(&self, most: u64, patience: Duration) -> Result<Vec<Vec<u8>>, Error> {
+        self.store.ripe_statuses(most, patience).await
+    }
+
+    async fn open_replays(&self, most: u64) -> Result<Vec<ReplayRequest>, Error> {
+        self.store.open_replays(most).await
+    }
+
+    async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error> {
+        self.store.finish_request(id, outcome).await
+    }
+
+    async fn directory_version(&self) -> Result<i64, Error> {
+        self.store.directory_version().await
+    }
+
+    async fn directory(&self) -> Result<Directory, Error> {
+        self.store.directory().await
+    }
+
+    async fn outbox_depth(&self) -> Result<OutboxDepth, Error> {
+        self.store.outbox_depth().await
+    }
+
+    async fn dead_letter_depth(&self) -> Result<Held, Error> {
+        self.store.dead_letter_depth().await
+    }
+}
