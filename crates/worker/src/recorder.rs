@@ -7,6 +7,7 @@ use std::sync::Arc;
 use casewire_domain::command::Command;
 use casewire_runtime::config;
 use casewire_runtime::shutdown::Shutdown;
+use casewire_store::Error;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +16,8 @@ use crate::metrics::Metrics;
 use crate::{Deps, batch};
 
 /// Starts the recorder; what is sent to it is written, and `settled` is told, since later texts of the same
-/// conversations may go. It ends when every sender of outcomes is gone; without it every text would be held as
-/// uncertain, so the process does not go on alone.
+/// conversations may go. It ends when every sender of outcomes is gone and all are written; without it every text would
+/// be held as uncertain, so the process does not go on alone.
 pub(crate) fn start(
     shutdown: &Shutdown,
     deps: &Arc<Deps>,
@@ -25,36 +26,102 @@ pub(crate) fn start(
     settled: Arc<Notify>,
 ) -> mpsc::Sender<Command> {
     // As many as can be under way: an attempt that ends never waits for room.
-    let (outcomes, mut due) = mpsc::channel(settings.concurrency.get() as usize);
-    let (deps, metrics) = (deps.clone(), metrics.clone());
-    let backoff = Backoff::new(settings.poll_interval, settings.retry_first);
-    let most = settings.record_batch.get() as usize;
+    let room = settings.concurrency.get() as usize;
+    let (outcomes, due) = mpsc::channel(room);
+    let (aside, stuck) = mpsc::channel(room);
+    let recorder = Recorder {
+        deps: deps.clone(),
+        metrics: metrics.clone(),
+        settled,
+        backoff: Backoff::new(settings.poll_interval, settings.retry_first),
+        most: settings.record_batch.get() as usize,
+    };
     shutdown.spawn_critical("recorder", async move {
-        let mut batch = Vec::new();
-        while due.recv_many(&mut batch, most).await > 0 {
-            record(&deps, &metrics, std::mem::take(&mut batch), backoff.clone()).await;
-            settled.notify_one();
-        }
+        tokio::join!(recorder.all(due, aside), recorder.stuck(stuck));
         Ok::<(), Infallible>(())
     });
     outcomes
 }
 
-/// Writes outcomes, trying for as long as the process lives: it alone knows them. Should it end before the
-/// database is back, their texts are held once their leases have run out.
-async fn record(deps: &Deps, metrics: &Metrics, commands: Vec<Command>, mut backoff: Backoff) {
-    let never = CancellationToken::new();
-    loop {
-        match batch::handle(deps.database.as_ref(), commands.clone(), &|| true).await {
-            Ok(outcomes) => {
-                metrics.decided(&outcomes);
-                return;
-            }
-            Err(error) => {
-                let outcomes = commands.len();
-                tracing::warn!(event = "outcome_waits", outcomes, %error, "outcomes of sends cannot be written yet");
-                backoff.pause(&never).await;
+/// Tries for as long as the process lives: it alone knows the outcomes. Should it end before they are written, their
+/// texts are held once their leases have run out.
+struct Recorder {
+    deps: Arc<Deps>,
+    metrics: Arc<Metrics>,
+    settled: Arc<Notify>,
+    backoff: Backoff,
+    most: usize,
+}
+
+impl Recorder {
+    /// Writes what is due, and puts aside what is stuck: once there is no room for more of that, everything waits.
+    async fn all(&self, mut due: mpsc::Receiver<Command>, aside: mpsc::Sender<Command>) {
+        let mut batch = Vec::new();
+        while due.recv_many(&mut batch, self.most).await > 0 {
+            for command in self.write(std::mem::take(&mut batch)).await {
+                // Whoever takes them lives as long as this.
+                let _ = aside.send(command).await;
             }
         }
+    }
+
+    /// Writes outcomes, together or else each by itself, and waits while the database is away. Comes back with those
+    /// that cannot be written though it is well: their rows are locked, say.
+    async fn write(&self, mut commands: Vec<Command>) -> Vec<Command> {
+        let mut stuck = Vec::new();
+        let mut backoff = self.backoff.clone();
+        let mut most = commands.len();
+        while !commands.is_empty() {
+            let count = most.min(commands.len());
+            let Err(error) = self.hand_in(commands[..count].to_vec()).await else {
+                commands.drain(..count);
+                backoff.reset();
+                continue;
+            };
+            let outcomes = commands.len();
+            tracing::warn!(event = "outcome_waits", outcomes, %error, "outcomes of sends cannot be written yet");
+            if self.deps.database.probe().await.is_err() {
+                backoff.pause(&CancellationToken::new()).await;
+            } else if count > 1 {
+                most = 1;
+            } else {
+                stuck.extend(commands.drain(..count));
+            }
+        }
+        stuck
+    }
+
+    /// Writes what is stuck, one at a time, so that it takes one connection and holds up nobody else.
+    async fn stuck(&self, mut aside: mpsc::Receiver<Command>) {
+        let mut stuck = Vec::new();
+        let mut backoff = self.backoff.clone();
+        while !stuck.is_empty() || aside.recv_many(&mut stuck, self.most).await > 0 {
+            for command in std::mem::take(&mut stuck) {
+                match self.hand_in(vec![command.clone()]).await {
+                    Ok(()) => backoff.reset(),
+                    Err(_) => stuck.push(command),
+                }
+            }
+            if !stuck.is_empty() {
+                tracing::warn!(
+                    event = "outcome_stuck",
+                    outcomes = stuck.len(),
+                    "outcomes of sends cannot be written"
+                );
+                backoff.pause(&CancellationToken::new()).await;
+            }
+            while stuck.len() < self.most
+                && let Ok(command) = aside.try_recv()
+            {
+                stuck.push(command);
+            }
+        }
+    }
+
+    async fn hand_in(&self, commands: Vec<Command>) -> Result<(), Error> {
+        let outcomes = batch::handle(self.deps.database.as_ref(), commands, &|| true).await?;
+        self.metrics.decided(&outcomes);
+        self.settled.notify_one();
+        Ok(())
     }
 }

@@ -15,6 +15,7 @@ mod poison;
 mod provider;
 mod rates;
 mod reconciling;
+mod recording;
 mod sends;
 mod settling;
 mod shutdown;
