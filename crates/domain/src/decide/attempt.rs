@@ -16,8 +16,8 @@ use crate::state::{Effect, State};
 use crate::status::{DeliveryStatus, Progress};
 use crate::suppression::Suppression;
 
-/// How long an uncertain text holds back the later ones of its conversation. A callback settles nearly all
-/// within seconds; a customer should not wait longer for the next text because of one that may never settle.
+/// How long after its attempt began an uncertain text holds back the later ones of its conversation. A callback settles
+/// nearly all within seconds; a customer should not wait longer for the next text because of one that may never settle.
 const HOLDS_LANE: TimeDelta = TimeDelta::seconds(60);
 
 /// Longest wait before another attempt, so that no number a provider sends puts a text off for ever.
@@ -122,9 +122,11 @@ fn failed(
 /// Holds a text that the provider may have, whatever was to become of it.
 fn hold(state: &State, message: &Message, row: Option<&Outgoing>) -> Decision {
     let Some(row) = row.filter(|row| row.state != OutboxState::Uncertain) else { return done(Vec::new()) };
+    let begun = row.settling.attempted_at.unwrap_or(state.at);
     let held = Outgoing {
         state: OutboxState::Uncertain,
-        due_at: state.at + HOLDS_LANE,
+        // Whatever the clock did meanwhile, it holds them for no longer than this, and not into the past.
+        due_at: (begun + HOLDS_LANE).clamp(state.at, state.at + HOLDS_LANE),
         lease_until: None,
         settling: Settling { looks: 0, look_at: None, held_at: None, ..row.settling },
         ..row.clone()

@@ -47,7 +47,7 @@ section! {
         /// How long after an attempt of unknown outcome the provider's list is read for it the first time. Callbacks
         /// settle nearly all within seconds; this is beyond `request_timeout`, so that the text can be there.
         pub settle_first: Duration = Duration::from_secs(20),
-        /// The second time, when later texts of the conversation cease to wait for it.
+        /// The second time. Later texts of the conversation wait for it for a minute of its attempt, whatever is set here.
         pub settle_second: Duration = Duration::from_secs(60),
         /// The last time. What is not found then is held for a person, or sent again by a line's choice.
         pub settle_last: Duration = Duration::from_secs(5 * 60),

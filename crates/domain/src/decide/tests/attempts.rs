@@ -57,12 +57,26 @@ fn no_wait_is_longer_than_a_day() {
 fn an_uncertain_text_is_held_and_holds_its_lane_for_a_minute() {
     let mut bench = Bench::new();
     let (_, id) = bench.sending();
+    let begun = bench.now;
+    bench.wait(TimeDelta::seconds(15));
     bench.attempted(id, 1, AttemptOutcome::Uncertain);
     let row = &bench.shelf.outbox[&id];
-    assert_eq!((row.state, row.due_at), (OutboxState::Uncertain, bench.now + TimeDelta::seconds(60)));
+    let minute = TimeDelta::seconds(60);
+    assert_eq!((row.state, row.due_at), (OutboxState::Uncertain, begun + minute), "a minute of the attempt");
     assert!(bench.claim().is_empty());
     bench.attempted(id, 1, AttemptOutcome::Uncertain);
     assert_eq!(bench.trail(Trail::SendUncertain).len(), 1);
+}
+
+#[test]
+fn a_text_whose_process_died_holds_its_lane_no_longer_and_neither_does_a_clock_that_was_set() {
+    for (waited, left) in [(75, 0), (-7_200, 60)] {
+        let mut bench = Bench::new();
+        let (_, id) = bench.sending();
+        bench.wait(TimeDelta::seconds(waited));
+        bench.attempted(id, 1, AttemptOutcome::Uncertain);
+        assert_eq!(bench.shelf.outbox[&id].due_at, bench.now + TimeDelta::seconds(left), "{waited}");
+    }
 }
 
 #[test]
