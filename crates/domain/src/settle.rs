@@ -6,12 +6,16 @@
 //!
 //! 1. An id on the list can be of an attempt only if it was created no earlier than [`CLOCKS`] before the attempt
 //!    began and no later than [`REACH`] after, and if no text of ours has it.
-//! 2. Where no other text of ours can own one of these ids, they are all this text's: as many as it was sent (more
+//! 2. Where no other text of ours could own one of these ids, they are all this text's: as many as it was sent (more
 //!    mean that somebody else sends the same words, and nothing is bound). The oldest is bound, another is a double.
-//! 3. Where others can, each of them and this one was sent once, none is being sent now, and there are exactly as
-//!    many ids as texts, each has one, in the order in which the attempts began.
+//! 3. Where others could, all of them are looked at with all the ids they could own, and so on. If each of these texts
+//!    was sent once, none is being sent now, and there are exactly as many ids as texts, each has one, in the order in
+//!    which the attempts began.
 //! 4. Else nothing is bound: a callback names its text for sure, and may still come. What stays open is held for a
 //!    person, and never sent again by itself.
+//!
+//! What another *could* own, and what speaks against sending a text again, allows for clocks that differ by [`SKEW`]:
+//! a wrong clock can leave a text open, and neither send it twice nor give it another's id.
 //!
 //! So a list that hides texts can leave one open. It can bind an id to the wrong text only where somebody else sends
 //! the same words from the same number to the same person within minutes.
@@ -26,6 +30,11 @@ use crate::text::Text;
 
 /// How far the provider's clock may be behind ours; its times are whole seconds, too.
 pub const CLOCKS: TimeDelta = TimeDelta::seconds(5);
+
+/// How far the two clocks may differ before a text could be sent twice or have another's id. A clock that somebody
+/// keeps is right within seconds, and one that is minutes wrong is noticed by people; what it costs is that other texts
+/// to the same person within this time leave one open that could have been settled. The list is read this far back.
+pub const SKEW: TimeDelta = TimeDelta::minutes(15);
 
 /// How long after an attempt began its text can be created. Twilio gives up on a request after some 26 seconds and ours
 /// wait 15; ten minutes are far beyond what a network holds back, clocks included.
@@ -136,6 +145,11 @@ impl Claimant {
         self.attempts.is_none_or(|(first, last)| first - CLOCKS <= created && created <= last + REACH)
     }
 
+    /// Whether an id created at this time can be its where a clock is wrong.
+    fn could_own(&self, created: DateTime<Utc>) -> bool {
+        self.attempts.is_none_or(|(first, last)| first - SKEW <= created && created <= last + REACH + SKEW)
+    }
+
     fn was_sent_once(&self) -> bool {
         self.attempts.is_some() && self.sent == 1 && !self.sending
     }
@@ -152,36 +166,57 @@ pub(crate) enum Attribution {
     Its(String, Vec<String>),
 }
 
+/// An id, and when it was created.
+type Id = (DateTime<Utc>, String);
+
 /// Whose the ids are, by the rule above: `free` are ids with these words that no text has, and when they were created;
 /// `rivals` are the other texts of ours with these words.
-pub(crate) fn attribute(
-    text: &Claimant,
-    rivals: &[Claimant],
-    free: &[(DateTime<Utc>, String)],
-) -> Attribution {
+pub(crate) fn attribute(text: &Claimant, rivals: &[Claimant], free: &[Id]) -> Attribution {
     let mut its: Vec<_> = free.iter().filter(|(created, _)| text.can_own(*created)).collect();
     its.sort();
-    let rivals: Vec<_> =
-        rivals.iter().filter(|rival| its.iter().any(|(created, _)| rival.can_own(*created))).collect();
-    let mut ids = its.iter().map(|(_, sid)| sid.clone());
     if its.is_empty() {
         return Attribution::Absent;
     }
-    if rivals.is_empty() {
-        return match ids.next() {
-            Some(first) if its.len() <= text.sent => Attribution::Its(first, ids.collect()),
+    let (mut all, ids) = entangled(text, its.clone(), rivals, free);
+    let sid = |(_, sid): &&Id| sid.clone();
+    if all.len() == 1 {
+        return match its.first() {
+            Some(first) if its.len() <= text.sent => {
+                Attribution::Its(sid(first), its.iter().skip(1).map(sid).collect())
+            }
             _ => Attribution::Unclear,
         };
     }
-    let mut all: Vec<_> = rivals.into_iter().chain([text]).collect();
     all.sort_by_key(|claimant| (claimant.attempts, claimant.id));
-    let pairs = all.len() == its.len()
+    let pairs = all.len() == ids.len()
         && all.iter().all(|claimant| claimant.was_sent_once())
-        && all.iter().zip(&its).all(|(claimant, (created, _))| claimant.can_own(*created));
+        && all.iter().zip(&ids).all(|(claimant, (created, _))| claimant.can_own(*created));
     let place = all.iter().position(|claimant| claimant.id == text.id);
-    match place.and_then(|place| ids.nth(place)) {
-        Some(sid) if pairs => Attribution::Its(sid, Vec::new()),
+    match place.and_then(|place| ids.get(place)) {
+        Some(id) if pairs => Attribution::Its(sid(id), Vec::new()),
         _ => Attribution::Unclear,
+    }
+}
+
+/// This text and everyone who could own one of the ids, all the ids that those could own, and so on; ids oldest first.
+fn entangled<'a>(
+    text: &'a Claimant,
+    mut ids: Vec<&'a Id>,
+    rivals: &'a [Claimant],
+    free: &'a [Id],
+) -> (Vec<&'a Claimant>, Vec<&'a Id>) {
+    let mut all = vec![text];
+    loop {
+        let before = (all.len(), ids.len());
+        let could = |rival: &&Claimant| ids.iter().any(|(created, _)| rival.could_own(*created));
+        all = rivals.iter().filter(could).chain([text]).collect();
+        let others = &all[..all.len() - 1];
+        let more = |id: &&Id| ids.contains(id) || others.iter().any(|other| other.could_own(id.0));
+        ids = free.iter().filter(more).collect();
+        if (all.len(), ids.len()) == before {
+            ids.sort();
+            return (all, ids);
+        }
     }
 }
 

@@ -69,7 +69,10 @@ pub fn reason(kind: &str, why: &Value) -> Option<&'static str> {
         }
         ("send_unsettled", "not_found") => "Twilio does not list it. It may show up yet.",
         ("send_unsettled", "ambiguous") => {
-            "Twilio lists a text that could be this one or another with the same words."
+            "Twilio lists a text to this contact that may be this one, and nothing tells for sure."
+        }
+        ("send_unsettled", "not_read_whole") => {
+            "Twilio's list of texts to this contact was too long to be read to its end. This one may be on it."
         }
         ("send_unsettled", "list_unreadable") => "Twilio's list could not be read in time.",
         ("send_failed", "opted_out") => "The contact has opted out of texts on this line.",
@@ -120,6 +123,13 @@ mod tests {
         ] {
             let why = json!({ "because": because });
             assert!(reason("acknowledgement_withheld", &why).is_some(), "{because}");
+        }
+    }
+
+    #[test]
+    fn a_text_nobody_knows_of_says_why() {
+        for because in ["not_found", "ambiguous", "not_read_whole", "list_unreadable"] {
+            assert!(reason("send_unsettled", &json!({ "because": because })).is_some(), "{because}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::case::Trail;
 use crate::line::{Line, Rules, WhenUncertain};
 use crate::message::{Direction, Message};
 use crate::outbox::{OutboxState, Outgoing, Settling};
-use crate::settle::{Answer, Attribution, CLOCKS, Claimant, Listed, Look, attribute};
+use crate::settle::{Answer, Attribution, Claimant, Listed, Look, SKEW, attribute};
 use crate::state::{Effect, State};
 use crate::status::{DeliveryStatus, Progress};
 use crate::suppression::Suppression;
@@ -45,8 +45,11 @@ pub(super) fn decide(rules: &Rules, state: &State, look: &Look) -> Decision {
         Attribution::Absent if complete && unbound.is_empty() && rivals.is_empty() => {
             case.absent(look.resends_most)
         }
-        Attribution::Absent => case.hold("not_found"),
         Attribution::Unclear => case.hold("ambiguous"),
+        // A person is told that it is not on the list only where nothing there could be it.
+        Attribution::Absent if !unbound.is_empty() => case.hold("ambiguous"),
+        Attribution::Absent if !complete => case.hold("not_read_whole"),
+        Attribution::Absent => case.hold("not_found"),
     }
 }
 
@@ -105,11 +108,12 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Whether a text on the list may have to do with this one: it is new enough, and no text of ours has its id.
+    /// Whether a text on the list may have to do with this one: it is new enough even if a clock is wrong, and no text of
+    /// ours has its id.
     fn is_unbound(&self, text: &Listed) -> bool {
         let Some((first, _)) = claimant(self.row).attempts else { return true };
         let bound = self.state.sids.contains_key(&(self.message.account_id, text.sid.clone()));
-        !bound && text.created_at.is_none_or(|created| created >= first - CLOCKS)
+        !bound && text.created_at.is_none_or(|created| created >= first - SKEW)
     }
 
     /// The other texts of ours that an id with these words may belong to.

@@ -93,7 +93,7 @@ proptest! {
     #[test]
     fn an_id_is_never_given_to_another_text_even_where_the_list_hides_some(
         texts in proptest::collection::vec(sent(), 1..5),
-        skew in -4..=4i64,
+        skew in prop_oneof![-4..=4i64, -600..=600i64],
         hidden in proptest::collection::vec(any::<bool>(), 10),
     ) {
         let world = World::of(&texts, skew);
@@ -105,6 +105,18 @@ proptest! {
                     prop_assert_eq!(world.free[sid].1, text.id, "{}", sid);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_never_makes_a_text_miss_that_the_list_shows(
+        texts in proptest::collection::vec(sent(), 1..5),
+        skew in -600..=600i64,
+    ) {
+        let world = World::of(&texts, skew);
+        for text in world.claimants.iter().filter(|text| text.attempts.is_some()) {
+            let mut own = world.free.values().filter(|(_, owner)| *owner == text.id);
+            prop_assert!(own.all(|(created, _)| text.could_own(*created)));
         }
     }
 
@@ -186,6 +198,21 @@ fn equal_texts_that_were_all_taken_are_told_apart_by_their_order() {
 }
 
 #[test]
+fn where_the_ids_of_many_hang_together_each_gets_its_own_or_none_does() {
+    let texts: Vec<_> = (0..4).map(|i| claimant(i + 1, 1_000 + 400 * i as i64, 1)).collect();
+    let check = |number: usize, skew: i64, seconds: &[i64], expected| {
+        let rivals: Vec<_> = texts.iter().filter(|other| other.id != texts[number].id).cloned().collect();
+        let seconds: Vec<_> = seconds.iter().map(|second| second + skew).collect();
+        check(&texts[number], &rivals, &seconds, expected);
+    };
+    check(1, 3, &[1_000, 1_400, 1_800, 2_200], its(1_403, &[]));
+    // By a clock that is 400 s wrong each looks like the one before it.
+    check(1, -400, &[1_000, 1_400, 1_800, 2_200], Attribution::Unclear);
+    check(1, -400, &[1_400, 1_800, 2_200], Attribution::Unclear);
+    check(0, -400, &[1_400], Attribution::Unclear);
+}
+
+#[test]
 fn where_one_of_two_may_be_missing_or_is_being_sent_nothing_is_bound() {
     let (first, second) = (claimant(1, 1_000, 1), claimant(2, 1_070, 1));
     check(&first, std::slice::from_ref(&second), &[1_072], Attribution::Unclear);
@@ -200,6 +227,9 @@ fn where_one_of_two_may_be_missing_or_is_being_sent_nothing_is_bound() {
 
 #[test]
 fn a_text_that_began_after_an_id_was_created_does_not_stand_in_the_way() {
-    let later = Claimant { sending: true, ..claimant(2, 1_070, 1) };
-    check(&claimant(1, 1_000, 1), &[later], &[1_001], its(1_001, &[]));
+    let later = |begun| Claimant { sending: true, ..claimant(2, begun, 1) };
+    let second = 1_001 + SKEW.num_seconds();
+    check(&claimant(1, 1_000, 1), &[later(second + 1)], &[1_001], its(1_001, &[]));
+    // Unless a wrong clock may make it look so.
+    check(&claimant(1, 1_000, 1), &[later(second)], &[1_001], Attribution::Unclear);
 }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::bench::{ANNA, Bench, HEATHER, MAIN};
+use crate::case::Trail;
 use crate::command::Command;
 use crate::decide::{Outcome, Sighting};
 use crate::line::WhenUncertain;
@@ -114,14 +115,16 @@ struct Machine {
     case: CaseNumber,
     posts: Vec<Post>,
     replies: usize,
+    /// How far the provider's clock is before ours.
+    skew: TimeDelta,
 }
 
 impl Machine {
-    fn new(when_uncertain: WhenUncertain) -> Self {
+    fn new(when_uncertain: WhenUncertain, skew: TimeDelta) -> Self {
         let mut bench = Bench::new();
         bench.main().when_uncertain = when_uncertain;
         let (case, _) = bench.placed(HEATHER, "my heater is broken");
-        Self { bench, case, posts: Vec::new(), replies: 0 }
+        Self { bench, case, posts: Vec::new(), replies: 0, skew }
     }
 
     fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
@@ -146,7 +149,7 @@ impl Machine {
                     self.bench.take(report);
                 }
             }
-            Step::Look { text, last, complete, readable } => self.look(text, last, complete, readable),
+            Step::Look { text, last, complete, readable } => self.look(text, last, complete, readable)?,
             Step::Verdict(text, verdict) => self.verdict(text, verdict),
             Step::Wait(seconds) => self.bench.wait(TimeDelta::seconds(seconds)),
             Step::Reply => {}
@@ -198,27 +201,43 @@ impl Machine {
         (!rows.is_empty()).then(|| *index.get(&rows))
     }
 
-    /// The list tells the truth, as far as it is read.
-    fn look(&mut self, index: Index, last: bool, complete: bool, readable: bool) {
-        let Some((message_id, attempt)) = self.uncertain(index) else { return };
+    /// The list tells the truth, as far as it is read: what it shows is neither sent again nor said to be missing.
+    fn look(
+        &mut self,
+        index: Index,
+        last: bool,
+        complete: bool,
+        readable: bool,
+    ) -> Result<(), TestCaseError> {
+        let Some((message_id, attempt)) = self.uncertain(index) else { return Ok(()) };
         let taken = self.posts.iter().filter(|post| matches!(post.fate, Fate::Taken | Fate::TakenUnheard));
-        let mut texts: Vec<_> = taken.map(|post| self.listed(post)).collect();
+        let mut taken: Vec<_> = taken.collect();
         if !complete {
-            texts.drain(..texts.len() / 2);
+            taken.drain(..taken.len() / 2);
         }
+        let texts = taken.iter().map(|post| self.listed(post)).collect();
+        let shown: Vec<_> = taken.iter().map(|post| post.message).collect();
         let retry_after = Duration::from_secs(15);
         let answer =
             if readable { Answer::Listed { texts, complete } } else { Answer::Unreadable { retry_after } };
         let look = Look { message_id, attempt, last, resends_most: 1, answer };
-        if self.bench.take(Command::Looked(look)) == Outcome::Looked(Sighting::SentAgain) {
+        let held_before = self.bench.trail(Trail::SendUnsettled).len();
+        let outcome = self.bench.take(Command::Looked(look));
+        let held = &self.bench.trail(Trail::SendUnsettled)[held_before..];
+        let missing = held.iter().any(|entry| entry.why["because"] == "not_found");
+        if missing || outcome == Outcome::Looked(Sighting::SentAgain) {
+            prop_assert!(!shown.contains(&message_id), "{message_id} is on the list");
+        }
+        if outcome == Outcome::Looked(Sighting::SentAgain) {
             self.repeatable(message_id, attempt);
         }
+        Ok(())
     }
 
     fn listed(&self, post: &Post) -> Listed {
         Listed {
             sid: post.sid.clone(),
-            created_at: Some(post.at),
+            created_at: Some(post.at + self.skew),
             as_ours: true,
             body: self.bench.message(post.message).body.clone(),
             status: Some(DeliveryStatus::Sent),
@@ -260,10 +279,11 @@ proptest! {
     #[test]
     fn no_text_is_posted_again_that_the_provider_may_have(
         resend in any::<bool>(),
+        skew in prop_oneof![-4..=4_i64, -600..=600_i64],
         steps in vec(step(), 1..40),
     ) {
         let when = if resend { WhenUncertain::Resend } else { WhenUncertain::Hold };
-        let mut machine = Machine::new(when);
+        let mut machine = Machine::new(when, TimeDelta::seconds(skew));
         for step in steps {
             machine.take(step)?;
             machine.all_is_well()?;

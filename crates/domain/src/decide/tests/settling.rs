@@ -176,6 +176,39 @@ fn nothing_is_sent_again_where_anything_speaks_against_it() {
 }
 
 #[test]
+fn a_wrong_clock_leaves_a_text_that_is_listed_to_a_person_and_never_sends_it_twice() {
+    for skew in [-600, -6, 601, 3_600] {
+        let mut bench = Bench::new();
+        bench.main().when_uncertain = WhenUncertain::Resend;
+        let (_, id) = bench.uncertain();
+        let begun = bench.shelf.outbox[&id].settling.attempted_at.unwrap();
+        let created_at = Some(begun + TimeDelta::seconds(skew));
+        bench.wait(TimeDelta::minutes(5));
+        let texts = vec![Listed { created_at, ..bench.listed("SM1", id) }];
+        assert_eq!((bench.looked(id, true, texts), bench.claim()), (HELD, Vec::new()), "{skew}");
+        assert_eq!(bench.trail(Trail::SendUnsettled)[0].why["because"], "ambiguous", "{skew}");
+    }
+}
+
+#[test]
+fn a_person_is_told_that_a_text_is_missing_only_where_nothing_on_the_whole_list_can_be_it() {
+    let other = |bench: &Bench, id| Listed { body: Text::new("else"), ..bench.listed("SM9", id) };
+    for (listed, complete, because) in [
+        (false, true, "not_found"),
+        (true, true, "ambiguous"),
+        (true, false, "ambiguous"),
+        (false, false, "not_read_whole"),
+    ] {
+        let mut bench = Bench::new();
+        let (_, id) = bench.uncertain();
+        bench.wait(TimeDelta::minutes(5));
+        let texts = listed.then(|| other(&bench, id)).into_iter().collect();
+        assert_eq!(bench.answered(id, true, Answer::Listed { texts, complete }), HELD);
+        assert_eq!(bench.trail(Trail::SendUnsettled)[0].why["because"], because);
+    }
+}
+
+#[test]
 fn after_a_second_attempt_both_ids_on_the_list_are_a_double() {
     let mut bench = Bench::new();
     bench.main().when_uncertain = WhenUncertain::Resend;
