@@ -32,7 +32,7 @@ pub use dead_letter::{DeadLetter, ReplayRequest};
 pub use error::Error;
 pub use reconciliation::{AskedBy, LineReport, Reconciliation};
 pub use sending::{Claim, Claimed, Claims, Held, LookFor, OutboxDepth, Unsettled};
-pub use sweeping::StreamMark;
+pub use sweeping::{COMPARING, StreamMark};
 pub use tokens::{Caller, TokenKind};
 
 use connect::Connections;

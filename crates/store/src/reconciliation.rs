@@ -12,9 +12,10 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Store;
 use crate::entity::{account, json, line_listing, message, reconciliation, request};
 use crate::error::Error;
+use crate::transaction::Tx;
+use crate::{Inner, Store};
 
 /// One comparison of the provider's lists with what is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +67,9 @@ pub struct LineReport {
     pub statuses_corrected: u32,
     /// Texts from the line that casewire did not send.
     pub unknown_outbound: u32,
-    /// Texts that were missing and could not be brought in.
+    /// Texts whose files could not be listed: they are in their cases without them.
     pub failures: u32,
-    /// Why the comparison did not come to its end.
+    /// Why the comparison did not come to its end, or what it could not have.
     #[serde(default)]
     pub trouble: Option<String>,
     /// Whether it did.
@@ -89,6 +90,9 @@ impl AskedBy {
 /// The kind of request that asks for a comparison.
 const RECONCILE: &str = "reconcile";
 
+/// The kind that is left where a stream was lost. Not the same: workers of before would read a time in it.
+const LOSS: &str = "stream lost";
+
 /// How long reports are kept: an hourly one is 8 KB a day for each line.
 const KEPT_DAYS: i64 = 90;
 
@@ -96,19 +100,7 @@ impl Store {
     /// Asks a worker to compare the provider's lists from then on; the request's id, which the report will have.
     pub async fn request_reconciliation(&self, since: DateTime<Utc>) -> Result<Uuid, Error> {
         self.in_tx(move |tx, inner| {
-            Box::pin(async move {
-                let id = (inner.mint)();
-                let row = request::ActiveModel {
-                    id: Set(id),
-                    kind: Set(RECONCILE.to_owned()),
-                    subject: Set(since.to_rfc3339()),
-                    created_at: Set(tx.at),
-                    done_at: Set(None),
-                    outcome: Set(None),
-                };
-                row.insert(&tx.connection).await?;
-                Ok(id)
-            })
+            Box::pin(async move { ask(tx, inner, RECONCILE, since.to_rfc3339()).await })
         })
         .await
     }
@@ -127,6 +119,19 @@ impl Store {
             Ok((row.id, since.to_utc()))
         };
         row.map(request).transpose()
+    }
+
+    /// Losses of streams that no comparison has made good yet, oldest first.
+    pub async fn open_losses(&self) -> Result<Vec<Uuid>, Error> {
+        let found = request::Entity::find()
+            .select_only()
+            .column(request::Column::Id)
+            .filter(Expr::cust("done_at is null"))
+            .filter(request::Column::Kind.eq(LOSS))
+            .order_by_asc(request::Column::CreatedAt)
+            .into_tuple()
+            .all(&self.inner.connections.reader);
+        self.in_time(async { Ok(found.await?) }).await
     }
 
     /// Writes a report, or how far it has come.
@@ -177,16 +182,15 @@ impl Store {
         self.in_time(async { Ok(found.await?) }).await?.into_iter().map(read).collect()
     }
 
-    /// When the last comparison ended in which all lines came to their end; `None` before the first.
-    pub async fn reconciled_at(&self) -> Result<Option<DateTime<Utc>>, Error> {
+    /// The last comparison that ended and went on from where each line was; `None` before the first. What a person
+    /// asks for is about a time of their own.
+    pub async fn last_reconciliation(&self) -> Result<Option<Reconciliation>, Error> {
         let found = reconciliation::Entity::find()
-            .select_only()
-            .column(reconciliation::Column::FinishedAt)
             .filter(reconciliation::Column::FinishedAt.is_not_null())
+            .filter(reconciliation::Column::AskedBy.ne(AskedBy::Person.as_str()))
             .order_by_desc(reconciliation::Column::FinishedAt)
-            .into_tuple::<Option<DateTime<Utc>>>()
             .one(&self.inner.connections.reader);
-        Ok(self.in_time(async { Ok(found.await?) }).await?.flatten())
+        self.in_time(async { Ok(found.await?) }).await?.map(read).transpose()
     }
 
     /// Up to when each line was compared with the provider's list.
@@ -247,6 +251,25 @@ impl Store {
         };
         Ok(rows.into_iter().filter_map(progress).collect())
     }
+}
+
+/// Leaves a comparison to be done because this stream was lost.
+pub(crate) async fn ask_for_loss(tx: &Tx, inner: &Inner, stream: &str) -> Result<(), Error> {
+    ask(tx, inner, LOSS, stream.to_owned()).await.map(drop)
+}
+
+async fn ask(tx: &Tx, inner: &Inner, kind: &str, subject: String) -> Result<Uuid, Error> {
+    let id = (inner.mint)();
+    let row = request::ActiveModel {
+        id: Set(id),
+        kind: Set(kind.to_owned()),
+        subject: Set(subject),
+        created_at: Set(tx.at),
+        done_at: Set(None),
+        outcome: Set(None),
+    };
+    row.insert(&tx.connection).await?;
+    Ok(id)
 }
 
 fn read(row: reconciliation::Model) -> Result<Reconciliation, Error> {

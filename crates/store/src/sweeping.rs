@@ -7,13 +7,15 @@ use casewire_domain::DedupeId;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Statement, Value,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+    Statement, Value,
 };
 use uuid::Uuid;
 
 use crate::Store;
 use crate::entity::{event, stream_mark};
 use crate::error::Error;
+use crate::reconciliation::ask_for_loss;
 use crate::transaction::Tx;
 
 /// How far one life of a stream was compared with the database.
@@ -25,6 +27,14 @@ pub struct StreamMark {
     pub settled: u64,
     /// When that was, by the database's clock.
     pub swept_at: DateTime<Utc>,
+}
+
+/// The job of comparing the provider's lists, which one worker at a time has.
+pub const COMPARING: &str = "sweep provider";
+
+#[derive(FromQueryResult)]
+struct Lease {
+    until: DateTime<Utc>,
 }
 
 impl Store {
@@ -71,6 +81,16 @@ impl Store {
         .await
     }
 
+    /// Until when a job is somebody's, by the database's clock: a time that is over where its holder died, and nothing
+    /// where nobody has it.
+    pub async fn lease_until(&self, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
+        let reader = &self.inner.connections.reader;
+        let sql = "select until from lease where name = $1";
+        let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, [name.into()]);
+        let found = async { Ok(Lease::find_by_statement(statement).one(reader).await?) };
+        Ok(self.in_time(found).await?.map(|lease| lease.until))
+    }
+
     /// How far this life of a stream is verified; `None` when nobody has looked yet.
     pub async fn stream_mark(&self, stream: &str, life: &str) -> Result<Option<StreamMark>, Error> {
         let found = stream_mark::Entity::find_by_id((stream.to_owned(), life.to_owned()))
@@ -84,7 +104,7 @@ impl Store {
     }
 
     /// Writes down how far a life of a stream is verified. Its earlier lives are forgotten, they do not come back;
-    /// whether there was one.
+    /// whether there was one. If so, [`Store::open_losses`] knows of it from the same moment on.
     pub async fn put_stream_mark(
         &self,
         stream: &str,
@@ -93,13 +113,17 @@ impl Store {
         settled: u64,
     ) -> Result<bool, Error> {
         let (stream, life) = (stream.to_owned(), life.to_owned());
-        self.in_tx(move |tx, _| {
+        self.in_tx(move |tx, inner| {
             Box::pin(async move {
                 let earlier = stream_mark::Entity::delete_many()
                     .filter(stream_mark::Column::Stream.eq(&stream))
                     .filter(stream_mark::Column::Life.ne(&life))
                     .exec(&tx.connection)
                     .await?;
+                let lost = earlier.rows_affected > 0;
+                if lost {
+                    ask_for_loss(tx, inner, &stream).await?;
+                }
                 let row = stream_mark::ActiveModel {
                     stream: Set(stream),
                     life: Set(life),
@@ -117,7 +141,7 @@ impl Store {
                     .on_conflict(OnConflict::columns(key).update_columns(values).to_owned())
                     .exec_without_returning(&tx.connection)
                     .await?;
-                Ok(earlier.rows_affected > 0)
+                Ok(lost)
             })
         })
         .await

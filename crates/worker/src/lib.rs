@@ -123,7 +123,6 @@ impl Worker {
                 queued: queued.clone(),
                 keep,
                 holder: Uuid::now_v7(),
-                lost: Notify::new(),
             };
             let sweepers = Arc::new(sweepers);
             shutdown.spawn_critical("stream sweeper", sweepers.clone().stream(shutdown.token()));

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use casewire_domain::Media;
 use casewire_runtime::ops::Beat;
-use casewire_store::Error;
+use casewire_store::{COMPARING, Error};
 use casewire_twilio::rest::{Credentials, List, NextPage, Page, ReadError, Trouble};
 use tokio_util::sync::CancellationToken;
 
-use super::{LEASE, Sweepers, provider};
+use super::{LEASE, Sweepers};
 use crate::backoff::Backoff;
 
 /// Messages a page: Twilio's most, so that a day of a busy number is a few requests.
@@ -38,6 +38,13 @@ pub(super) enum Unread {
     /// The process ends.
     #[error("the process ends")]
     Stopped,
+}
+
+impl Unread {
+    /// Whether this is the end of the whole comparison, and not only of a list.
+    pub(super) fn ends_all(&self) -> bool {
+        matches!(self, Self::Stopped | Self::TakenOver | Self::Database(_))
+    }
 }
 
 /// What is asked of the provider.
@@ -154,6 +161,6 @@ impl Listing<'_> {
             return Err(Unread::Stopped);
         }
         let Sweepers { records, holder, .. } = self.sweepers;
-        if records.take_lease(provider::JOB, *holder, LEASE).await? { Ok(()) } else { Err(Unread::TakenOver) }
+        if records.take_lease(COMPARING, *holder, LEASE).await? { Ok(()) } else { Err(Unread::TakenOver) }
     }
 }

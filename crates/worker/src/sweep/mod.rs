@@ -2,11 +2,13 @@
 //! that was down, is found where it still is, in the stream or on the provider's list, and goes through the same hands
 //! as everything else. Each rescue is an alarm: the way itself should have brought it.
 
+mod inbound;
 mod line;
 mod listing;
 mod provider;
 mod records;
 mod stream;
+mod window;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -42,8 +44,6 @@ pub(crate) struct Sweepers {
     pub(crate) keep: Duration,
     /// Who has a lease: this process.
     pub(crate) holder: Uuid,
-    /// A stream was lost: what was in it is on the provider's list.
-    pub(crate) lost: Notify,
 }
 
 impl Sweepers {

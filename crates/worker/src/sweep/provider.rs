@@ -1,13 +1,13 @@
 //! Provider against database: every hour, after a loss, and when somebody asks. What the provider took and we do not
 //! know is brought in; what came of it all is a report.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use casewire_domain::directory::AccountEntry;
 use casewire_runtime::ops::Beat;
-use casewire_store::{AskedBy, Error, LineReport, LineRow, Reconciliation};
+use casewire_store::{AskedBy, COMPARING, Error, LineReport, LineRow, Reconciliation};
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -17,9 +17,6 @@ use super::{LEASE, Sweepers};
 use crate::credentials;
 use crate::metrics::PROVIDER;
 
-/// The job that one worker at a time has.
-pub(super) const JOB: &str = "sweep provider";
-
 /// Compares the lists when it is time to, until told to stop.
 pub(super) async fn run(sweepers: &Sweepers, beat: &Beat, stop: &CancellationToken) {
     let settings = &sweepers.settings;
@@ -28,12 +25,10 @@ pub(super) async fn run(sweepers: &Sweepers, beat: &Beat, stop: &CancellationTok
     // found at once; but not with every restart.
     let mut interval = settings.reconcile_gap;
     while sweepers.rest(beat, stop).await {
-        let lost = taken(&sweepers.lost).await;
         let turn = Turn { sweepers, beat, stop };
-        let result = match turn.asked().await {
-            Ok(false) if lost || due <= Instant::now() => {
-                let by = if lost { AskedBy::Loss } else { AskedBy::Schedule };
-                let next = turn.scheduled(by, interval).await;
+        let result = match turn.open().await {
+            Ok(false) if due <= Instant::now() => {
+                let next = turn.scheduled(interval).await;
                 if let Ok(next) = &next {
                     due = Instant::now() + *next;
                     interval = settings.reconcile_interval;
@@ -45,19 +40,11 @@ pub(super) async fn run(sweepers: &Sweepers, beat: &Beat, stop: &CancellationTok
         if let Err(trouble) = result {
             sweepers.metrics.sweeps.failed(PROVIDER);
             tracing::warn!(event = "sweep_failed", %trouble, "the provider's lists cannot be compared now");
-            if lost {
-                sweepers.lost.notify_one();
-            }
             due = Instant::now() + settings.retry_most;
             // Not at once: the look for requests would fail the same way.
             let _ = stop.run_until_cancelled(tokio::time::sleep(settings.retry_most)).await;
         }
     }
-}
-
-/// Whether somebody has told, without waiting for it.
-async fn taken(notify: &Notify) -> bool {
-    tokio::time::timeout(Duration::ZERO, notify.notified()).await.is_ok()
 }
 
 struct Turn<'a> {
@@ -67,6 +54,30 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// Does what is written down to be done, one thing; whether there was any.
+    async fn open(&self) -> Result<bool, Unread> {
+        Ok(self.asked().await? || self.lost().await?)
+    }
+
+    /// Makes good what streams have lost; whether any had. All of it at once: the lists know of every stream's texts.
+    async fn lost(&self) -> Result<bool, Unread> {
+        let losses = self.sweepers.records.open_losses().await?;
+        if losses.is_empty() {
+            return Ok(false);
+        }
+        if !self.take().await? {
+            return Ok(true);
+        }
+        let done = self.reconcile(Uuid::now_v7(), AskedBy::Loss, None).await;
+        self.end().await?;
+        // Lines that are troubled still are the schedule's, which does not wait for its hour then.
+        let outcome = sentence(&done?);
+        for id in losses {
+            self.sweepers.deps.database.finish_request(id, outcome.clone()).await?;
+        }
+        Ok(true)
+    }
+
     /// Does what a person asked for; whether anybody had.
     async fn asked(&self) -> Result<bool, Unread> {
         let Some((id, since)) = self.sweepers.records.open_reconciliation().await? else { return Ok(false) };
@@ -81,32 +92,38 @@ impl Turn<'_> {
     }
 
     /// Does what the schedule asks for, unless anybody did within the interval. How long until the next time.
-    async fn scheduled(&self, by: AskedBy, interval: Duration) -> Result<Duration, Unread> {
-        let settings = &self.sweepers.settings;
-        let last = self.sweepers.records.reconciled_at().await?;
-        let since = last.and_then(|last| (Utc::now() - last).to_std().ok());
-        if let Some(left) = since.and_then(|since| interval.checked_sub(since))
-            && by == AskedBy::Schedule
-            && !left.is_zero()
-        {
+    async fn scheduled(&self, interval: Duration) -> Result<Duration, Unread> {
+        let last = self.sweepers.records.last_reconciliation().await?;
+        if let Some(left) = last.and_then(|last| self.left(&last, interval)) {
             return Ok(left);
         }
         if !self.take().await? {
             return Ok(LEASE);
         }
-        let done = self.reconcile(Uuid::now_v7(), by, None).await;
+        let done = self.reconcile(Uuid::now_v7(), AskedBy::Schedule, None).await;
         self.end().await?;
-        let troubled = done?.lines.iter().any(|line| !line.complete);
+        Ok(self.pause_after(&done?))
+    }
+
+    /// How long a comparison, any worker's, stands for the next.
+    fn left(&self, last: &Reconciliation, interval: Duration) -> Option<Duration> {
+        let since = (Utc::now() - last.finished_at?).to_std().ok()?;
+        let left = interval.min(self.pause_after(last)).checked_sub(since)?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn pause_after(&self, report: &Reconciliation) -> Duration {
+        let interval = self.sweepers.settings.reconcile_interval;
         // What went wrong is not left for a whole hour.
-        Ok(if troubled { settings.reconcile_interval / 4 } else { settings.reconcile_interval })
+        if report.lines.iter().all(|line| line.complete) { interval } else { interval / 4 }
     }
 
     async fn take(&self) -> Result<bool, Error> {
-        self.sweepers.records.take_lease(JOB, self.sweepers.holder, LEASE).await
+        self.sweepers.records.take_lease(COMPARING, self.sweepers.holder, LEASE).await
     }
 
     async fn end(&self) -> Result<(), Error> {
-        self.sweepers.records.end_lease(JOB, self.sweepers.holder).await
+        self.sweepers.records.end_lease(COMPARING, self.sweepers.holder).await
     }
 
     /// Compares every line from `since` on, or from where it was compared to. Lines go on without those that fail.
@@ -138,15 +155,15 @@ impl Turn<'_> {
             let from = since.unwrap_or_else(|| self.beginning(line, listed, started_at));
             let account = directory.accounts.iter().find(|account| account.sid == line.account_sid);
             let until = self.until(started_at).await;
-            let (compared, end) = self.compare(line, account, from, until).await;
-            let whole = compared.complete;
+            let (compared, to, end) = self.compare(&report, line, account, from..until).await;
             report.lines.push(compared);
-            if let Some(end @ (Unread::Stopped | Unread::TakenOver | Unread::Database(_))) = end {
+            if let Some(end) = end.filter(Unread::ends_all) {
                 return Err(end);
             }
             // A comparison that began later than the last one ended leaves a gap that is still to be looked at.
-            if whole && since.is_none_or(|since| listed.is_some_and(|listed| since <= listed)) {
-                records.put_listed_to(line.id, until).await?;
+            let gapless = since.is_none_or(|since| listed.is_some_and(|listed| since <= listed));
+            if let Some(to) = to.filter(|_| gapless) {
+                records.put_listed_to(line.id, to).await?;
             }
             records.put_reconciliation(report.clone()).await?;
         }
@@ -179,28 +196,28 @@ impl Turn<'_> {
         oldest.map_or(now, |oldest| oldest.min(now)) - settle
     }
 
+    /// Compares one line. What was found, up to when it is compared, and why not to its end.
     async fn compare(
         &self,
+        so_far: &Reconciliation,
         line: &LineRow,
         account: Option<&AccountEntry>,
-        since: DateTime<Utc>,
-        until: DateTime<Utc>,
-    ) -> (LineReport, Option<Unread>) {
+        time: Range<DateTime<Utc>>,
+    ) -> (LineReport, Option<DateTime<Utc>>, Option<Unread>) {
         let Self { sweepers, beat, stop } = *self;
         let credentials =
             account.map(|account| credentials::of(account, &sweepers.deps.master_key)).unwrap_or_default();
         let listing = Listing { sweepers, credentials, beat, stop };
         let name = &line.settings.webhook_id;
-        let report = LineReport { line: name.clone(), since, ..LineReport::default() };
-        let mut sweep = LineSweep { listing, line, since, until, report };
+        let mut sweep = LineSweep::new(listing, line, so_far, time);
         let end = sweep.run().await.err();
-        let mut report = sweep.report;
+        let (mut report, to) = (sweep.report, sweep.compared_to);
         if let Some(error) = &end {
             sweepers.metrics.sweeps.failed(PROVIDER);
             tracing::warn!(event = "line_not_compared", line = name, %error, "a line cannot be compared with the provider's list now");
             report.trouble = Some(error.to_string());
         }
-        (report, end)
+        (report, to, end)
     }
 }
 

@@ -24,7 +24,8 @@ pub trait Records: Send + Sync {
     /// How far this life of a stream is verified.
     async fn stream_mark(&self, stream: &str, life: &str) -> Result<Option<StreamMark>, Error>;
 
-    /// Writes that down. Whether an earlier life of the stream is forgotten with it: it was lost since.
+    /// Writes that down. Whether an earlier life of the stream is forgotten with it: it was lost since, and that is an
+    /// open loss from the same moment on.
     async fn put_stream_mark(
         &self,
         stream: &str,
@@ -52,11 +53,14 @@ pub trait Records: Send + Sync {
     /// The oldest comparison somebody asked for and nobody has done, and from when on.
     async fn open_reconciliation(&self) -> Result<Option<(Uuid, DateTime<Utc>)>, Error>;
 
+    /// Losses of streams that no comparison has made good yet.
+    async fn open_losses(&self) -> Result<Vec<Uuid>, Error>;
+
     /// Writes a report, or how far it has come.
     async fn put_reconciliation(&self, report: Reconciliation) -> Result<(), Error>;
 
-    /// When the last comparison ended.
-    async fn reconciled_at(&self) -> Result<Option<DateTime<Utc>>, Error>;
+    /// The last comparison that ended and that no person asked for.
+    async fn last_reconciliation(&self) -> Result<Option<Reconciliation>, Error>;
 }
 
 #[async_trait]
@@ -111,11 +115,15 @@ impl Records for Store {
         Store::open_reconciliation(self).await
     }
 
+    async fn open_losses(&self) -> Result<Vec<Uuid>, Error> {
+        Store::open_losses(self).await
+    }
+
     async fn put_reconciliation(&self, report: Reconciliation) -> Result<(), Error> {
         Store::put_reconciliation(self, report).await
     }
 
-    async fn reconciled_at(&self) -> Result<Option<DateTime<Utc>>, Error> {
-        Store::reconciled_at(self).await
+    async fn last_reconciliation(&self) -> Result<Option<Reconciliation>, Error> {
+        Store::last_reconciliation(self).await
     }
 }

@@ -118,16 +118,8 @@ impl Sweep<'_> {
     async fn sweep(&self, state: &ShardState, mark: Option<StreamMark>) -> Result<(), Trouble> {
         let begun = Instant::now();
         let (verified, rescued) = self.verify_all(state, mark).await?;
+        self.mark(state, verified, state.settled_through).await?;
         let stream = &state.incarnation.stream;
-        let (records, life) = (&self.sweepers.records, life(state));
-        if records.put_stream_mark(stream, &life, verified, state.settled_through).await? {
-            tracing::error!(
-                event = "stream_lost",
-                stream,
-                "the stream was made again since the last sweep: what it held is looked for on the provider's list"
-            );
-            self.sweepers.lost.notify_one();
-        }
         let purged = self.purge(&state.incarnation, verified).await?;
         self.sweepers.metrics.sweeps.swept(STREAM, begun.elapsed());
         tracing::debug!(
@@ -138,6 +130,20 @@ impl Sweep<'_> {
             purged,
             "a shard was compared with the database"
         );
+        Ok(())
+    }
+
+    /// Writes down how far this life of the stream is verified. Where it had another, its loss is written down with it,
+    /// for whichever worker compares the lists next.
+    async fn mark(&self, state: &ShardState, verified: u64, settled: u64) -> Result<(), Error> {
+        let stream = &state.incarnation.stream;
+        if self.sweepers.records.put_stream_mark(stream, &life(state), verified, settled).await? {
+            tracing::error!(
+                event = "stream_lost",
+                stream,
+                "the stream was made again: what it held is looked for on the provider's list"
+            );
+        }
         Ok(())
     }
 
@@ -267,12 +273,8 @@ impl Sweep<'_> {
         self.sweepers.metrics.sweeps.purged(purged);
         let after = self.history.state(self.shard).await?;
         if after.incarnation != *incarnation {
-            tracing::error!(
-                event = "stream_lost",
-                stream = incarnation.stream,
-                "the stream was made again while it was trimmed: what it held is looked for on the provider's list"
-            );
-            self.sweepers.lost.notify_one();
+            // While it was trimmed. Nothing of it is verified.
+            self.mark(&after, 0, 0).await?;
         }
         Ok(purged)
     }

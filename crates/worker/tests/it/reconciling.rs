@@ -1,16 +1,22 @@
 //! What the provider took and casewire was never told: found on its list, brought in as if it had been.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
 use casewire_domain::DeliveryStatus::{self, Delivered, Undelivered};
+use casewire_domain::Media;
 use casewire_runtime::config;
 use casewire_simulator::{FailedStatus, Fault, HandsetDraft, Line, Rule};
-use casewire_store::{AskedBy, LineReport, Reconciliation};
+use casewire_store::{AskedBy, COMPARING, LineReport, Reconciliation};
 use casewire_testkit::{eventually, eventually_some};
-use casewire_twilio::rest::{Credentials, Send, SendOutcome};
+use casewire_twilio::rest::{Client, Credentials, List, NextPage, Page, ReadError, Send, SendOutcome};
+use casewire_worker::{Deps, Provider};
 use chrono::{TimeDelta, Utc};
 use sqlx::Row;
+use uuid::Uuid;
 
 use crate::bench::{Bench, Plan, Running, SOON};
 use crate::words::{ACCOUNT, HEATHER, IAN, LINE, TOKEN, number, person};
@@ -325,5 +331,126 @@ async fn texts_from_before_a_line_was_added_are_brought_in_only_when_somebody_as
     .await?;
     assert!(bench.case_of(HEATHER).await?.is_none(), "it was somebody else's to answer");
     assert_eq!(bench.reconcile().await?.lines.iter().map(|line| line.brought_in).sum::<u32>(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_too_long_for_one_reading_is_read_in_parts_and_not_from_there_again() -> Result<()> {
+    const TEXTS: usize = 1_200;
+    let mut plan = plan();
+    plan.worker.reconcile_pages = NonZeroU32::MIN;
+    let (bench, worker) = Bench::with(plan).await?;
+    bench.deaf(true)?;
+    let line = bench.store.lines().await?.remove(0).id;
+    bench.store.put_listed_to(line, Utc::now() - TimeDelta::minutes(30)).await?;
+    for text in 0..TEXTS {
+        if text == TEXTS / 2 {
+            next_second().await;
+            next_second().await;
+        }
+        let draft = HandsetDraft::new(number(&person(text % 40)), number(LINE), format!("text {text}"));
+        drop(tokio::time::timeout(Duration::ZERO, bench.simulator.send_text(draft)).await);
+    }
+    let begun = Utc::now();
+    let id = bench.store.request_reconciliation(begun - TimeDelta::minutes(40)).await?;
+    let report = eventually_some("the lists are compared", Duration::from_secs(60), || async {
+        bench.store.reconciliation(id).await.ok()?.filter(|report| report.finished_at.is_some())
+    })
+    .await?;
+    let report = &report.lines[0];
+    assert_eq!((report.brought_in as usize, report.known), (TEXTS, 0), "{report:?}");
+    let said = bench.said(&person(17)).await?;
+    let expected = (17..TEXTS).step_by(40).map(|text| format!("text {text}"));
+    assert_eq!(said, expected.collect::<Vec<_>>(), "the oldest first");
+    assert!(bench.store.listed_to().await?[&line] >= begun - TimeDelta::seconds(1));
+    assert_eq!(worker.metric(r#"casewire_sweeper_rescued_total{sweeper="provider"}"#)?, TEXTS as f64);
+    Ok(())
+}
+
+/// The provider, without its files.
+struct NoFiles(Client);
+
+#[async_trait]
+impl Provider for NoFiles {
+    async fn send(&self, credentials: &Credentials, text: &Send<'_>) -> SendOutcome {
+        self.0.send(credentials, text).await
+    }
+
+    async fn list(&self, credentials: &Credentials, list: &List<'_>) -> Result<Page, ReadError> {
+        self.0.list(credentials, list).await
+    }
+
+    async fn list_next(&self, credentials: &Credentials, next: &NextPage) -> Result<Page, ReadError> {
+        self.0.list_next(credentials, next).await
+    }
+
+    async fn media(&self, _: &Credentials, _: &str) -> Result<Vec<Media>, ReadError> {
+        Err(ReadError::Refused { http_status: 400, code: Some(20_001) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_whose_files_cannot_be_had_is_in_its_case_without_them_and_holds_nothing_up() -> Result<()> {
+    let bench = Bench::idle(plan()).await?;
+    let mut draft = HandsetDraft::new(number(HEATHER), number(LINE), "look");
+    draft.media.push(Media { url: "https://example.org/1".into(), content_type: "image/png".into() });
+    bench.deaf(true)?;
+    bench.simulator.send_text(draft).await?;
+    let line = bench.store.lines().await?.remove(0).id;
+    bench.store.put_listed_to(line, Utc::now() - TimeDelta::minutes(30)).await?;
+    let provider = Arc::new(NoFiles(bench.provider_at(&bench.provider_url)?));
+    let _worker = bench.run(Deps { provider, ..bench.deps()? });
+    let begun = Utc::now();
+    let report = bench.reconcile_main().await?;
+    assert_eq!((report.brought_in, report.failures, report.complete), (1, 1, true), "{report:?}");
+    let trouble = report.trouble.context("a reason")?;
+    assert_eq!(trouble, "texts are in without their files: the provider refused the request (400)");
+    assert_eq!(bench.said(HEATHER).await?, ["look"]);
+    assert!(bench.store.listed_to().await?[&line] >= begun, "the next comparison begins later");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_whose_loss_a_worker_saw_before_it_died_is_made_good_by_another() -> Result<()> {
+    let bench = Bench::idle(plan()).await?;
+    for life in ["first", "second"] {
+        bench.store.put_stream_mark("IN_0", life, 1, 1).await?;
+    }
+    // The dead worker's, which compared meanwhile.
+    ensure!(bench.store.take_lease(COMPARING, Uuid::now_v7(), Duration::from_secs(2)).await?);
+    let _worker = bench.worker()?;
+    eventually("the loss is made good", SOON, || async {
+        bench.store.open_losses().await.is_ok_and(|losses| losses.is_empty())
+    })
+    .await?;
+    let reports = bench.store.reconciliations(10).await?;
+    assert_eq!(reports.iter().map(|report| report.asked_by).collect::<Vec<_>>(), [AskedBy::Loss]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_troubled_comparison_is_repeated_sooner_and_a_persons_does_not_stand_for_it() -> Result<()> {
+    let ms = Duration::from_millis;
+    let mut plan = plan();
+    plan.worker.reconcile_settle = ms(0);
+    plan.worker.reconcile_interval = Duration::from_secs(8);
+    let bench = Bench::idle(plan).await?;
+    let report = |asked_by, complete| Reconciliation {
+        id: Uuid::now_v7(),
+        asked_by,
+        since: None,
+        started_at: Utc::now(),
+        finished_at: Some(Utc::now()),
+        lines_total: 1,
+        lines: vec![LineReport { line: "main".into(), complete, ..Default::default() }],
+    };
+    bench.store.put_reconciliation(report(AskedBy::Schedule, false)).await?;
+    bench.store.put_reconciliation(report(AskedBy::Person, true)).await?;
+    let _worker = bench.worker()?;
+    // A quarter of the interval, and not all of it.
+    eventually("it is repeated", Duration::from_secs(6), || async {
+        bench.store.reconciliations(10).await.is_ok_and(|all| all.len() == 3 && all[0].finished_at.is_some())
+    })
+    .await?;
     Ok(())
 }
