@@ -29,13 +29,18 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    /// Makes one attempt and hands its outcome over; then its place is free.
-    pub(crate) async fn attempt(self: Arc<Self>, message: Claimed, place: OwnedSemaphorePermit) {
+    /// Makes one attempt at what was claimed then and hands its outcome over; then its place is free.
+    pub(crate) async fn attempt(
+        self: Arc<Self>,
+        message: Claimed,
+        claimed_at: Instant,
+        place: OwnedSemaphorePermit,
+    ) {
         let outcome = if message.suppressed {
             self.metrics.sends.suppressed();
             AttemptOutcome::Suppressed
         } else {
-            self.send(&message).await
+            self.send(&message, claimed_at).await
         };
         let command =
             Command::Attempted { message_id: message.message_id, attempt: message.attempt, outcome };
@@ -45,13 +50,17 @@ impl Post {
     }
 
     /// POSTs with the newest token, and with the older one where that is refused.
-    async fn send(&self, message: &Claimed) -> AttemptOutcome {
+    async fn send(&self, message: &Claimed, claimed_at: Instant) -> AttemptOutcome {
+        let window = window(&self.settings);
         let callback = status_url(&self.deps.public_url, &message.line, message.message_id, message.attempt);
         let send =
             Send { from: &message.from, to: &message.to, body: &message.body, status_callback: &callback };
         let account = &message.account.sid;
         for credentials in credentials::of(&message.account, &self.deps.master_key) {
             let begun = Instant::now();
+            if begun.duration_since(claimed_at) >= window {
+                return self.too_late(message);
+            }
             let outcome = self.deps.provider.send(&credentials, &send).await;
             self.metrics.sends.attempt(&outcome, begun.elapsed());
             let SendOutcome::AccountRefused { http_status, code } = outcome else {
@@ -72,6 +81,19 @@ impl Post {
             "no token of an account is accepted: its texts wait for somebody to act"
         );
         AttemptOutcome::NotProcessed { retry_after: self.settings.refused_pause }
+    }
+
+    /// What is not POSTed while the process has its lease is not POSTed at all: somebody may hold it as uncertain by then,
+    /// find it on no list and send it again. Nothing of this attempt left, which is a definite answer to whoever asks for
+    /// this attempt; of a later one it says nothing, and the rules look at the attempt's number.
+    fn too_late(&self, message: &Claimed) -> AttemptOutcome {
+        tracing::warn!(
+            event = "send_too_late",
+            message.id = %message.message_id,
+            attempt = message.attempt,
+            "a claimed text was not sent while its lease lasted: it waits for another attempt"
+        );
+        AttemptOutcome::NotProcessed { retry_after: self.pause(message, None) }
     }
 
     fn meaning(&self, message: &Claimed, outcome: SendOutcome) -> AttemptOutcome {
@@ -103,6 +125,12 @@ impl Post {
     }
 }
 
+/// How long after its claim a text may be POSTed: the request ends while the lease lasts. At least half of the lease, so
+/// that one too short for that slows nothing down; it is warned of where the configuration is read.
+fn window(settings: &config::Sender) -> Duration {
+    settings.lease.saturating_sub(settings.request_timeout).max(settings.lease / 2)
+}
+
 /// A pause that doubles with each attempt, between a half and the whole of it as `spread` goes from 0 to 1. What
 /// was `asked` for is never cut short, and is spread too.
 fn pause(first: Duration, most: Duration, attempt: u32, asked: Option<Duration>, spread: f64) -> Duration {
@@ -114,6 +142,15 @@ fn pause(first: Duration, most: Duration, attempt: u32, asked: Option<Duration>,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_may_begin_while_it_can_end_within_the_lease() {
+        let window = |lease, request_timeout| {
+            let (lease, request_timeout) = (Duration::from_secs(lease), Duration::from_secs(request_timeout));
+            window(&config::Sender { lease, request_timeout, ..Default::default() }).as_secs()
+        };
+        assert_eq!([window(60, 15), window(20, 15), window(10, 15)], [45, 10, 5]);
+    }
 
     #[test]
     fn pauses_grow_are_spread_and_never_shorter_than_asked_for() {

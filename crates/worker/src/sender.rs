@@ -87,13 +87,15 @@ impl Sender {
             longest = longest.min(pace::CATCH_UP);
         }
         let claim = Claim { most, lease: self.settings.lease, paused, slowed };
+        // Before the claim, so that it is never later than the lease's own beginning.
+        let claimed_at = Instant::now();
         let claims = self.post.deps.database.claim(claim).await?;
         for message in claims.messages {
             // At the claim and not at the POST: the next round is to know of it.
             self.post.paces.begun(message.account.id, Instant::now());
             // Only rounds take places, so as many are free still.
             let Ok(place) = self.places.clone().acquire_owned().await else { break };
-            tokio::spawn(self.post.clone().attempt(message, place));
+            tokio::spawn(self.post.clone().attempt(message, claimed_at, place));
         }
         Ok(claims.again_in.unwrap_or(Duration::MAX).min(longest))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use casewire_domain::command::Command;
 use casewire_domain::line::WhenUncertain;
-use casewire_domain::settle::{Answer, CLOCKS, Listed, Look};
+use casewire_domain::settle::{Answer, Listed, Look, SKEW};
 use casewire_runtime::config;
 use casewire_store::{Error, LookFor, Unsettled};
 use casewire_twilio::rest::{Credentials, Direction, List, Message, ReadError};
@@ -110,8 +110,14 @@ impl Reader {
     /// Reads the list for one text and hands over what it says; then its place is free.
     async fn look(self: Arc<Self>, text: Unsettled, place: OwnedSemaphorePermit) {
         let looks = usize::try_from(text.looks).unwrap_or(usize::MAX);
-        let last = looks.saturating_add(1) >= self.settings.looks().len();
-        let answer = self.read(&text, last).await;
+        // Looks that failed do not count: by the time of the last one a person is asked all the same.
+        let last =
+            looks.saturating_add(1) >= self.settings.looks().len() || text.age >= self.settings.settle_last;
+        let answer = if self.breakers.paused().contains(&text.account.id) {
+            Answer::Unreadable { retry_after: self.settings.refused_pause }
+        } else {
+            self.read(&text, last).await
+        };
         self.metrics.settling.look(&answer);
         let look = Look {
             message_id: text.message_id,
@@ -155,7 +161,7 @@ impl Reader {
         Answer::Unreadable { retry_after: self.settings.settle_retry.max(asked) }
     }
 
-    /// The texts to this person since the attempt began, and whether these are all. Newest come first, so that a page
+    /// The texts to this person since the attempt began, by the slowest of clocks, and whether these are all. Newest come first, so that a page
     /// of older ones is the last that matters, unless it is to be `thorough`.
     async fn pages(
         &self,
@@ -163,7 +169,7 @@ impl Reader {
         text: &Unsettled,
         thorough: bool,
     ) -> Result<(Vec<Listed>, bool), ReadError> {
-        let since = text.since - CLOCKS;
+        let since = text.since - SKEW;
         // A Messaging Service picks the sender itself. No time is asked for: what is not sent yet has none.
         let from = (!text.from.is_messaging_service()).then_some(&text.from);
         let page_size = u16::try_from(self.settings.settle_page.get()).unwrap_or(u16::MAX).min(1_000);

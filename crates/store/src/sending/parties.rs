@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use casewire_domain::line::WhenUncertain;
 use casewire_domain::{Address, Text};
+use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ pub(super) async fn claimed(tx: &Tx, ids: Vec<Uuid>) -> Result<Vec<Claimed>, Err
 
 /// Everything a settler needs of these messages, in the order they were queued.
 pub(super) async fn unsettled(tx: &Tx, ids: Vec<Uuid>) -> Result<Vec<Unsettled>, Error> {
-    each(tx, ids, Parties::unsettled).await
+    each(tx, ids, |parties, row| parties.unsettled(row, tx.at)).await
 }
 
 async fn each<T>(
@@ -84,12 +85,14 @@ impl Parties {
         Ok((message, line, contact, account))
     }
 
-    fn unsettled(&self, row: outbox::Model) -> Result<Unsettled, Error> {
+    fn unsettled(&self, row: outbox::Model, at: DateTime<Utc>) -> Result<Unsettled, Error> {
         let (_, line, contact, account) = self.around(&row)?;
         Ok(Unsettled {
             message_id: row.message_id.into(),
             attempt: uncount(row.attempt),
             looks: uncount(row.looks),
+            // A clock that was set back makes it look as if it had just begun.
+            age: (at - row.attempted_at.unwrap_or(row.due_at)).to_std().unwrap_or_default(),
             since: row.searched_from.or(row.attempted_at).unwrap_or(row.queued_at),
             from: Address::from_stored(line.address.clone()),
             to: Address::from_stored(contact.address.clone()),

@@ -25,7 +25,7 @@ pub struct LookFor {
     pub after: Vec<Duration>,
     /// How long a text is left to whoever took it.
     pub lease: Duration,
-    /// Accounts whose breaker is open: their texts wait.
+    /// Accounts whose breaker is open: their texts wait, but for those nobody holds yet though their last look is due.
     pub paused: Vec<AccountId>,
 }
 
@@ -38,6 +38,8 @@ pub struct Unsettled {
     pub attempt: u32,
     /// How often the list was read for this attempt already.
     pub looks: u32,
+    /// How long ago that attempt began.
+    pub age: Duration,
     /// When the first attempt began that the provider may have taken.
     pub since: DateTime<Utc>,
     /// The address it left from.
@@ -92,14 +94,17 @@ async fn due(tx: &Tx, inner: &Inner, look: &LookFor) -> Result<Vec<Uuid>, Error>
             "({turn} and (o.attempted_at <= {begun} or (o.attempted_at is null and o.due_at <= {begun})))"
         ));
     }
-    if turns.is_empty() {
-        return Ok(Vec::new());
-    }
+    let Some(last) = look.after.last() else { return Ok(Vec::new()) };
     let paused: Vec<_> = look.paused.iter().map(|account| place(Value::from(account.0))).collect();
     let only = if paused.is_empty() {
         String::new()
     } else {
-        format!("and o.line_id not in (select id from line where account_id in ({}))", paused.join(", "))
+        let begun = place(Value::from(tx.at - TimeDelta::from_std(*last).unwrap_or(TimeDelta::days(1))));
+        format!(
+            "and ((o.held_at is null and coalesce(o.attempted_at, o.due_at) <= {begun}) \
+             or o.line_id not in (select id from line where account_id in ({})))",
+            paused.join(", ")
+        )
     };
     let mut sql = format!(
         "select o.message_id from outbox o where o.state = 'uncertain' \

@@ -68,6 +68,7 @@ mod story {
         let due = bench.due(look_for(Duration::ZERO)).await;
         assert_eq!(due.len(), 1);
         assert_eq!((due[0].message_id, due[0].attempt, due[0].looks), (claimed.message_id, 1, 0));
+        assert!(due[0].age < Duration::from_secs(20));
         assert_eq!((&due[0].from, &due[0].to), (&claimed.from, &claimed.to));
         assert!(bench.due(look_for(Duration::ZERO)).await.is_empty(), "somebody looks already");
         assert_eq!(bench.looked(&claimed, false, &[]).await, Outcome::Looked(Sighting::Later));
@@ -79,7 +80,16 @@ mod story {
     pub(super) async fn a_paused_account_is_not_asked(bench: Bench) {
         let (_, claimed) = bench.uncertain(HEATHER).await;
         let paused = LookFor { paused: vec![claimed.account.id], ..look_for(Duration::ZERO) };
-        assert!(bench.due(paused).await.is_empty());
+        assert!(bench.due(paused.clone()).await.is_empty());
+        // By the time of its last look somebody is to be asked, whatever the account's state; after that it waits.
+        let last = LookFor { after: vec![Duration::ZERO; 3], lease: Duration::ZERO, ..paused };
+        let due = bench.due(last.clone()).await;
+        assert_eq!(due.iter().map(|text| text.message_id).collect::<Vec<_>>(), [claimed.message_id]);
+        let answer = Answer::Unreadable { retry_after: Duration::ZERO };
+        let look = Look { message_id: claimed.message_id, attempt: 1, last: true, resends_most: 1, answer };
+        let outcome = bench.store.handle_one(Command::Looked(look)).await.unwrap();
+        assert_eq!(outcome, Outcome::Looked(Sighting::Held));
+        assert!(bench.due(last).await.is_empty());
         assert_eq!(bench.due(look_for(Duration::ZERO)).await.len(), 1);
     }
 

@@ -35,6 +35,7 @@ pub(crate) fn check(world: &World, told: &Told) -> Result<Tally, String> {
     inbound(world, told)?;
     cases(world, told)?;
     events(world, told)?;
+    must!(world.books.overdue == 0, "{} requests began too late for their lease", world.books.overdue);
     let mut tally = Tally::new();
     for message in world.tables.messages.values().filter(|it| it.direction == Direction::Outbound) {
         let ending = outbound(world, message)?;

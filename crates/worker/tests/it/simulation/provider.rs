@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use casewire_domain::{Address, DeliveryStatus, Media, MessageId, Text};
+use casewire_runtime::config;
 use casewire_twilio::rest::{
     Credentials, Direction, List, Message, NextPage, Page, ReadError, Send, SendOutcome, Trouble,
 };
@@ -13,7 +14,7 @@ use casewire_worker::Provider;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tokio::time::{Instant, sleep};
 
-use super::world::{Process, Shared};
+use super::world::{Process, Shared, World};
 use super::{PUBLIC_URL, words};
 
 /// What the provider knows.
@@ -25,6 +26,8 @@ pub(crate) struct Books {
     /// of those that named it by the provider's id.
     pub(crate) named: BTreeMap<MessageId, DeliveryStatus>,
     pub(crate) numbered: BTreeMap<MessageId, DeliveryStatus>,
+    /// Requests that began when another could have taken their text's lease by their end.
+    pub(crate) overdue: u32,
     /// What is still to happen: late texts and callbacks under way.
     pub(crate) coming: u32,
 }
@@ -53,6 +56,20 @@ impl Taken {
 
 pub(crate) struct SimProvider(pub(crate) Process);
 
+/// Whose text it is, and which attempt.
+fn named(callback: &str) -> (MessageId, u32) {
+    parse_status_path(callback.strip_prefix(PUBLIC_URL).unwrap().split('#').next().unwrap()).unwrap()
+}
+
+impl World {
+    /// Sees to it that no request begins too late to end within the lease.
+    fn watch(&mut self, text: &Send<'_>) {
+        let sender = config::Sender::default();
+        let begun = self.tables.begun[&named(text.status_callback)];
+        self.books.overdue += u32::from(begun.elapsed() >= sender.lease - sender.request_timeout);
+    }
+}
+
 /// What the provider does with a request.
 enum Doing {
     Take,
@@ -62,6 +79,7 @@ enum Doing {
     SlowDown,
     Unreachable,
     Refuse,
+    RefuseToken,
 }
 
 fn doing(process: &Process) -> Doing {
@@ -80,6 +98,7 @@ fn doing(process: &Process) -> Doing {
         6 => Doing::Break(Trouble::TimedOut),
         7 => Doing::Unreachable,
         8 if world.dice.per_mille(300) => Doing::Refuse,
+        9 if world.dice.per_mille(300) => Doing::RefuseToken,
         _ => Doing::SlowDown,
     }
 }
@@ -87,6 +106,7 @@ fn doing(process: &Process) -> Doing {
 #[async_trait]
 impl Provider for SimProvider {
     async fn send(&self, _: &Credentials, text: &Send<'_>) -> SendOutcome {
+        self.0.world.lock().watch(text);
         self.0.passes("send").await;
         let outcome = match doing(&self.0) {
             Doing::Take => {
@@ -113,6 +133,7 @@ impl Provider for SimProvider {
             Doing::Unreachable => {
                 SendOutcome::NotProcessed { reason: Trouble::Unreachable, retry_after: None }
             }
+            Doing::RefuseToken => SendOutcome::AccountRefused { http_status: 401, code: Some(20_003) },
             Doing::Refuse => SendOutcome::Rejected { code: Some(21_614), message: "not a mobile number" },
         };
         self.0.passes("sent").await;
@@ -191,7 +212,7 @@ fn take(shared: &Shared, text: &Asked) -> String {
     let number = world.books.texts.len() as u64 + 1;
     let sid = words::outbound_sid(number);
     let target = text.callback.strip_prefix(PUBLIC_URL).unwrap().split('#').next().unwrap().to_owned();
-    let (message_id, attempt) = parse_status_path(&target).unwrap();
+    let (message_id, attempt) = named(&text.callback);
     let end = match world.dice.below(10) {
         0 => DeliveryStatus::Undelivered,
         1 => DeliveryStatus::Sent,

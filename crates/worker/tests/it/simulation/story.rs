@@ -28,7 +28,7 @@ use super::dice::Dice;
 use super::provider::SimProvider;
 use super::stream::SimStream;
 use super::tables::{Tables, WORKSPACE};
-use super::world::{Process, Safeguard, Shared, Tally, World};
+use super::world::{Clock, Process, Safeguard, Shared, Tally, World};
 use super::{PUBLIC_URL, words};
 use crate::words::{ACCOUNT, LINE, TOKEN, number, person};
 
@@ -61,6 +61,7 @@ pub(crate) fn play(seed: u64, without: Option<Safeguard>, tell: bool) -> Result<
 fn world(seed: u64, without: Option<Safeguard>, tell: bool) -> Shared {
     let mut dice = Dice::of(seed);
     let jumps = dice.per_mille(250);
+    let resends = dice.per_mille(250);
     let account_id = AccountId(Uuid::from_u128(7));
     let line = Line {
         id: LineId(Uuid::from_u128(9)),
@@ -76,21 +77,32 @@ fn world(seed: u64, without: Option<Safeguard>, tell: bool) -> Shared {
             on_update: None,
         },
         guard: Guard::default(),
-        when_uncertain: if !jumps && dice.per_mille(250) {
-            WhenUncertain::Resend
-        } else {
-            WhenUncertain::Hold
-        },
+        when_uncertain: if resends { WhenUncertain::Resend } else { WhenUncertain::Hold },
     };
-    let token = master_key().seal(TOKEN, &account_id.to_string(), [1; NONCE_LEN]);
+    // A rotation is under way: both tokens are good.
+    let token = |nonce| master_key().seal(TOKEN, &account_id.to_string(), [nonce; NONCE_LEN]);
     let account = AccountEntry {
         id: account_id,
         sid: ACCOUNT.to_owned(),
-        tokens: vec![token],
+        tokens: vec![token(1), token(2)],
         shared_keys: Vec::new(),
     };
     let tables = Tables::new(Rules::new([line]), account, without);
-    Shared::new(World::new(dice, tables, jumps, without, tell))
+    let clock = clock(&mut dice, jumps, resends);
+    Shared::new(World::new(dice, tables, clock, without, tell))
+}
+
+/// A clock that jumps does so by an hour at most, but where texts are sent again by themselves. What five minutes leave
+/// unsettled is sent again there, and a clock that makes less than three of them leaves a text no time to be taken late.
+/// Such a clock may be wrong by as much as the rules allow for instead.
+fn clock(dice: &mut Dice, jumps: bool, resends: bool) -> Clock {
+    let off = i64::try_from(dice.below(1_201)).unwrap() - 600;
+    match (jumps, resends) {
+        (false, false) => Clock { off: 0, jumps: 0 },
+        (true, false) => Clock { off: 0, jumps: 3_600 },
+        (false, true) => Clock { off, jumps: 0 },
+        (true, true) => Clock { off, jumps: 60 },
+    }
 }
 
 fn master_key() -> MasterKey {
@@ -104,7 +116,7 @@ async fn act(world: &Shared) -> Told {
         tokio::spawn(keep_alive(world.clone(), Dice::of(dice.throw())));
     }
     let mut told = Told::default();
-    let jumps = world.lock().jumps;
+    let jumps = world.lock().clock.jumps > 0;
     let people = dice.between(1, 4);
     let acts = dice.between(6, 20);
     for act in 0..acts {

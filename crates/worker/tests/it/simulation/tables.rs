@@ -20,6 +20,7 @@ use casewire_domain::{
 };
 use casewire_store::{Claim, Claimed, LookFor, Unsettled};
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::world::Safeguard;
@@ -38,6 +39,8 @@ pub(crate) struct Tables {
     replies: BTreeMap<(String, String), MessageId>,
     numbers: u32,
     minted: u64,
+    /// When each attempt was begun.
+    pub(crate) begun: BTreeMap<(MessageId, u32), Instant>,
     /// The safeguard that is taken away.
     without: Option<Safeguard>,
 }
@@ -58,6 +61,7 @@ impl Tables {
             replies: BTreeMap::new(),
             numbers: 1000,
             minted: 0,
+            begun: BTreeMap::new(),
             without,
         }
     }
@@ -251,6 +255,7 @@ impl Tables {
             let row = self.outbox.get_mut(id).unwrap();
             row.attempt += 1;
             row.settling = row.settling.of_attempt(at);
+            self.begun.insert((*id, row.attempt), Instant::now());
             if self.without != Some(Safeguard::CommitBeforePost) {
                 row.state = OutboxState::Sending;
                 row.lease_until = Some(at + lease);
@@ -300,8 +305,15 @@ impl Tables {
             let held = row.settling.held_at.is_some() && looks + 1 > look.after.len();
             let after = look.after.get(looks).or(if last { look.after.last() } else { None });
             let begun = row.settling.attempted_at.unwrap_or(row.due_at);
+            let waits = look.paused.contains(&self.account.id)
+                && (row.settling.held_at.is_some()
+                    || look
+                        .after
+                        .last()
+                        .is_some_and(|after| begun + TimeDelta::from_std(*after).unwrap() > at));
             row.state == OutboxState::Uncertain
                 && !held
+                && !waits
                 && row.settling.look_at.is_none_or(|look_at| look_at <= at)
                 && after.is_some_and(|after| begun + TimeDelta::from_std(*after).unwrap() <= at)
         };
@@ -311,16 +323,17 @@ impl Tables {
         for id in &ids {
             self.outbox.get_mut(id).unwrap().settling.look_at = Some(at + lease);
         }
-        ids.into_iter().map(|id| self.unsettled(id)).collect()
+        ids.into_iter().map(|id| self.unsettled(id, at)).collect()
     }
 
-    fn unsettled(&self, id: MessageId) -> Unsettled {
+    fn unsettled(&self, id: MessageId, at: DateTime<Utc>) -> Unsettled {
         let (row, claimed) = (&self.outbox[&id], self.claimed(id));
         let settling = row.settling;
         Unsettled {
             message_id: id,
             attempt: row.attempt,
             looks: settling.looks,
+            age: (at - settling.attempted_at.unwrap_or(row.due_at)).to_std().unwrap_or_default(),
             since: settling.searched_from.or(settling.attempted_at).unwrap_or(row.queued_at),
             from: claimed.from,
             to: claimed.to,

@@ -92,9 +92,9 @@ pub(crate) struct World {
     pub(crate) books: Books,
     /// How many times a process died.
     pub(crate) deaths: u32,
-    /// Whether the database's clock jumps.
-    pub(crate) jumps: bool,
-    /// How far the database's clock is off.
+    /// The database's clock.
+    pub(crate) clock: Clock,
+    /// How far it is off.
     skew: TimeDelta,
     start: Instant,
     /// Everything that happened, as one number: two runs of a seed must agree.
@@ -113,11 +113,20 @@ pub(crate) enum Fate {
     Torn,
 }
 
+/// How wrong the database's clock is, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// How far it is off, before it jumps.
+    pub(crate) off: i64,
+    /// How far it jumps from there, at most, in either direction; 0 where it does not.
+    pub(crate) jumps: u64,
+}
+
 impl World {
     pub(crate) fn new(
         mut dice: Dice,
         tables: Tables,
-        jumps: bool,
+        clock: Clock,
         without: Option<Safeguard>,
         tell: bool,
     ) -> Self {
@@ -131,8 +140,8 @@ impl World {
             shard: Shard::default(),
             books: Books::default(),
             deaths: 0,
-            jumps,
-            skew: TimeDelta::zero(),
+            clock,
+            skew: TimeDelta::seconds(clock.off),
             start: Instant::now(),
             fingerprint: 0,
             tell,
@@ -159,9 +168,10 @@ impl World {
         self.now() + self.skew
     }
 
-    /// The database's clock jumps, an hour at most in either direction.
+    /// The database's clock jumps.
     pub(crate) fn jump(&mut self) {
-        let seconds = i64::try_from(self.dice.below(7201)).unwrap() - 3600;
+        let Clock { off, jumps } = self.clock;
+        let seconds = off + i64::try_from(self.dice.below(2 * jumps + 1)).unwrap() - jumps.cast_signed();
         self.note("the clock jumps", seconds.unsigned_abs());
         self.skew = TimeDelta::seconds(seconds);
     }
