@@ -2,6 +2,7 @@
 //! nothing of it is in logs, metrics, spans, subjects, headers or reasons.
 
 mod collector;
+mod losses;
 mod run;
 mod search;
 mod stored;

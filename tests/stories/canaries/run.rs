@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::collector::Collector;
+use super::losses::{self, HELD, MISSED};
 use super::search::{Canary, found};
 use super::stored;
 use crate::kit::{
@@ -17,13 +18,13 @@ use crate::kit::{
     person, publish, say, texts,
 };
 
-const SETTLED: Duration = Duration::from_secs(60);
+pub(super) const SETTLED: Duration = Duration::from_secs(60);
 /// What customers and agents write.
-const TEXT: &str = "zq7heater";
+pub(super) const TEXT: &str = "zq7heater";
 const REPLY: &str = "zq7answer";
 const CITY: &str = "ZQ7SEATTLE";
 /// Customers: one for whom all goes well, one whose answer gets lost, and one whom the provider refuses.
-const WELL: u64 = 3_559_137;
+pub(super) const WELL: u64 = 3_559_137;
 const LOST: u64 = 3_559_238;
 const REFUSED: u64 = 3_559_339;
 
@@ -34,7 +35,7 @@ fn canaries(api_token: &str) -> Vec<Canary> {
         Canary::new("a customer's city", CITY),
     ];
     canaries.extend(
-        [WELL, LOST, REFUSED]
+        [WELL, LOST, REFUSED, HELD, MISSED]
             .map(|who| Canary::number("a customer's number", &person(who)))
             .into_iter()
             .flatten(),
@@ -53,7 +54,7 @@ fn secrets(api_token: &str) -> Vec<Canary> {
 }
 
 fn plan(collector: &Collector) -> Plan {
-    Cluster::plan()
+    losses::soon(Cluster::plan())
         .with_own_postgres()
         .with_desk()
         .set("TELEMETRY__LOG_FILTER", "debug")
@@ -70,8 +71,14 @@ fn form(hook: &Hook, who: u64) -> Parameters {
     form.iter().map(|(name, value)| (name, if name == "FromCity" { CITY } else { value })).collect()
 }
 
-async fn text(hook: &Hook, who: u64) -> StatusCode {
+pub(super) async fn text(hook: &Hook, who: u64) -> StatusCode {
     hook.post("/inbound/main", &form(hook, who)).await.unwrap().status()
+}
+
+/// The number of a customer's only case.
+pub(super) async fn number_of(desk: &Desk, who: u64) -> String {
+    let query = format!("?contact={}", person(who).replace('+', "%2B"));
+    desk.cases(&query).await[0]["number"].as_str().unwrap().to_owned()
 }
 
 /// All that goes well: a case, its acknowledgement, a reply and their callbacks; and a look at them.
@@ -79,8 +86,7 @@ async fn goes_well(cluster: &Cluster, desk: &Desk) {
     assert_eq!(text(&cluster.hook, WELL).await, 200);
     let opened = "select count(*) from \"case\"";
     cluster.wait_for("there is a case", opened, SETTLED, |cases| cases == 1).await;
-    let query = format!("?contact={}", person(WELL).replace('+', "%2B"));
-    let number = desk.cases(&query).await[0]["number"].as_str().unwrap().to_owned();
+    let number = number_of(desk, WELL).await;
     assert_eq!(desk.reply(&number, &format!("{REPLY} is coming"), "key-1").await.0, 201);
     desk.case_when(&number, "both are delivered", |case: &Value| {
         texts(case, "outbound").filter(|text| text["status"] == "delivered").count() == 2
@@ -126,6 +132,8 @@ async fn is_not_sent(cluster: &Cluster) {
     for kind in ["send_uncertain", "send_failed"] {
         cluster.wait_for(kind, &trail(kind), SETTLED, |found| found > 0).await;
     }
+    let unsettled = "select count(*) from outbox";
+    cluster.wait_for("the lost one is found on the list", unsettled, SETTLED, |left| left == 0).await;
 }
 
 /// Servers that go away and come back.
@@ -138,9 +146,7 @@ async fn is_alone(cluster: &Cluster, desk: &Desk) {
     let failed = async || cluster.workers[0].log().contains("database_unavailable");
     eventually("the worker tells that the database is away", SETTLED, failed).await.unwrap();
     cluster.database.server.restart().await.unwrap();
-    cluster.nats.kill().unwrap();
-    assert_eq!(text(&cluster.hook, WELL).await, 503);
-    cluster.nats.restart().await.unwrap();
+    losses::is_spilled(cluster).await;
     let taken = async || text(&cluster.hook, WELL).await == 200;
     eventually("texts are taken again", SETTLED, taken).await.unwrap();
     cluster.settle(SETTLED).await;
@@ -168,9 +174,11 @@ async fn nothing_personal_and_no_secret_leaves_the_places_it_belongs_in() {
     is_refused(&cluster, &desk).await;
     is_set_aside(&cluster).await;
     is_not_sent(&cluster).await;
+    let mut places = losses::is_held(&cluster, &desk).await;
     is_alone(&cluster, &desk).await;
+    places.extend(losses::is_missed(&cluster).await);
 
-    let (canaries, mut places) = (canaries(token), Vec::new());
+    let canaries = canaries(token);
     for role in cluster.roles() {
         places.extend(said(role).await);
     }
@@ -179,6 +187,8 @@ async fn nothing_personal_and_no_secret_leaves_the_places_it_belongs_in() {
     let reasons = "select reason from event \
                    union all select concat(kind, ' ', why, ' ', change, ' ', actor) from case_event";
     places.push(("reasons and trails".into(), cluster.sql(reasons).await.join("\n").into_bytes()));
+    let reports = "select r::text from reconciliation r union all select m::text from stream_mark m";
+    places.push(("reports of sweeps".into(), cluster.sql(reports).await.join("\n").into_bytes()));
     let mut payloads = Vec::new();
     for shard in 0..4 {
         let (outside, payload) = read(&cluster, &format!("IN_{shard}")).await;
@@ -191,6 +201,8 @@ async fn nothing_personal_and_no_secret_leaves_the_places_it_belongs_in() {
     let mut problems: Vec<_> =
         places.iter().flat_map(|(place, content)| found(&canaries, place, content)).collect();
     problems.extend(found(&secrets(token), "the directory", &directory));
+    let kept = std::fs::read(cluster.spill(0).join("directory.json")).unwrap();
+    problems.extend(found(&secrets(token), "the directory beside the spill", &kept));
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     it_was_looked_for(&cluster, &places, &payloads, &directory).await;
 }
@@ -219,10 +231,18 @@ async fn it_was_looked_for(
     };
     for (place, what) in [
         ("the log of ingest", "webhook_refused"),
+        ("the log of ingest", "spilling_ended"),
         ("the log of ingest", "\"level\":\"DEBUG\""),
         ("the log of worker", "\"level\":\"DEBUG\""),
         ("the log of worker", "database_unavailable"),
         ("the log of worker", "send_uncertain"),
+        ("the log of worker", "list_unread"),
+        ("the log of worker", "sweeper_rescued"),
+        ("what `casewire case resolve` printed", "it is given up"),
+        ("what `casewire reconcile --since` printed", "brought_in"),
+        ("what `casewire reconcile --last` printed", "BROUGHT IN"),
+        ("reports of sweeps", "brought_in"),
+        ("reports of sweeps", "IN_0"),
         ("the log of desk", "\"level\":\"DEBUG\""),
         ("the metrics of ingest", "casewire_"),
         ("the metrics of worker", "casewire_"),
@@ -232,6 +252,8 @@ async fn it_was_looked_for(
         ("the log of nats-server", "Server is ready"),
         ("reasons and trails", "cannot be decoded"),
         ("reasons and trails", "send_uncertain"),
+        ("reasons and trails", "send_unsettled"),
+        ("reasons and trails", "send_resolved"),
     ] {
         holds(place, what);
     }

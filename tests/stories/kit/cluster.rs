@@ -109,8 +109,8 @@ impl Plan {
         let public = ("CASEWIRE_SERVER__PUBLIC_URL".to_owned(), balancer.url());
         ingests.iter_mut().for_each(|ingest| ingest.set(public.clone()));
         for (n, ingest) in ingests.iter_mut().enumerate().filter(|_| self.spill) {
-            let spill = folder.path().join(format!("spill-{n}")).to_str().unwrap().to_owned();
-            ingest.set(("CASEWIRE_INGEST__SPILL_DIR".to_owned(), spill));
+            let spill = spill(&folder, n);
+            ingest.set(("CASEWIRE_INGEST__SPILL_DIR".to_owned(), spill.to_str().unwrap().to_owned()));
         }
         environment.push(public);
         let config = JetStreamConfig { url: nats.url(), shards: self.shards, ..JetStreamConfig::default() };
@@ -270,6 +270,11 @@ impl Cluster {
         path
     }
 
+    /// Where an ingest keeps its spill, if it has one.
+    pub(crate) fn spill(&self, ingest: usize) -> PathBuf {
+        spill(&self.folder, ingest)
+    }
+
     /// Where the world reaches ingest.
     pub(crate) fn public_url(&self) -> String {
         self.balancer.url()
@@ -322,6 +327,10 @@ impl Drop for Cluster {
             self.roles().for_each(super::say_last_words);
         }
     }
+}
+
+fn spill(folder: &TempDir, ingest: usize) -> PathBuf {
+    folder.path().join(format!("spill-{ingest}"))
 }
 
 /// A person's number: the same for the same index, another for another.
