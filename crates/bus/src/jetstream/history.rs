@@ -131,7 +131,7 @@ async fn gather(
         match reply.status {
             None | Some(StatusCode::OK) => {
                 let message = Message { message: reply, context: connection.context.clone() };
-                events.extend(stored(&message));
+                events.push(stored(&message, events.len() as u64 + 1)?);
             }
             // Nothing more is there.
             Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
@@ -145,15 +145,37 @@ async fn gather(
     Ok(events)
 }
 
-fn stored(message: &Message) -> Option<Stored> {
-    // Only what comes from a consumer has this; anything else is not for us.
-    let info = message.info().ok()?;
-    let nanos = i64::try_from(info.published.unix_timestamp_nanos()).ok()?;
-    Some(Stored {
+/// The event that a reading was handed as its `turn`th.
+fn stored(message: &Message, turn: u64) -> Result<Stored, ConsumeError> {
+    let told = message.info().ok().map(|info| Told {
+        turn: info.consumer_sequence,
         sequence: info.stream_sequence,
-        stored_at: DateTime::from_timestamp_nanos(nanos),
-        event: delivery::read(&message.payload, dedupe_id(message.headers.as_ref())),
-    })
+        nanos: info.published.unix_timestamp_nanos(),
+    });
+    let (sequence, stored_at) = place(told, turn)?;
+    let event = delivery::read(&message.payload, dedupe_id(message.headers.as_ref()));
+    Ok(Stored { sequence, stored_at, event })
+}
+
+/// What comes with an event.
+struct Told {
+    /// Which it is of those that its consumer handed out.
+    turn: u64,
+    sequence: u64,
+    nanos: i128,
+}
+
+/// Where an event is in its stream, and since when. A reading has its consumer to itself, which counts what it hands
+/// out from one on: where the count is another, or not told, an event before this one did not arrive.
+fn place(told: Option<Told>, turn: u64) -> Result<(u64, DateTime<Utc>), ConsumeError> {
+    let failed = |why: &str| ConsumeError::Failed(why.to_owned());
+    let told = told.ok_or_else(|| failed("an event without its place in the stream"))?;
+    if told.turn != turn {
+        return Err(failed("an event of the reading is missing"));
+    }
+    let nanos = i64::try_from(told.nanos);
+    let stored_at = nanos.map_err(|_| failed("an event of no time that there is"))?;
+    Ok((told.sequence, DateTime::from_timestamp_nanos(stored_at)))
 }
 
 pub(super) async fn purge(connection: &Connection, shard: u32, through: u64) -> Result<u64, ConsumeError> {
@@ -166,4 +188,18 @@ pub(super) async fn purge(connection: &Connection, shard: u32, through: u64) -> 
     let request = json!({ "seq": through.saturating_add(1) });
     let purged: PurgeResponse = connection.api(format!("STREAM.PURGE.{stream}"), &request).await?;
     Ok(purged.purged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_with_a_hole_in_it_is_no_answer() {
+        let told = |turn, nanos| Some(Told { turn, sequence: 42, nanos });
+        assert_eq!(place(told(3, 7), 3).ok(), Some((42, DateTime::from_timestamp_nanos(7))));
+        for (hole, turn) in [(None, 1), (told(3, 7), 2), (told(1, 7), 2), (told(1, i128::MAX), 1)] {
+            assert!(matches!(place(hole, turn), Err(ConsumeError::Failed(_))));
+        }
+    }
 }
