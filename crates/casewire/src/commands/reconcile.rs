@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use casewire_store::{LineReport, Reconciliation};
+use casewire_store::{COMPARING, LineReport, Reconciliation};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -19,10 +19,12 @@ use crate::installation::Installation;
 use crate::printing::{complain, say};
 use crate::table;
 
-/// How long a worker may take to begin: one that compares already finishes that first, and shows that it lives.
+/// How long a worker may take to begin, where none compares already.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long nothing may move: longer than a page with all its repetitions takes, and the next worker's turn.
+/// How long nothing may move, neither the report nor the lease of who compares: longer than a page with all its
+/// repetitions takes, and the next worker's turn.
 const STANDSTILL: Duration = Duration::from_secs(600);
+const WAITS: &str = "waits for a comparison that is under way";
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Exit status where gaps were found and closed.
@@ -44,39 +46,61 @@ pub async fn run(place: &Place, args: ReconcileArgs) -> anyhow::Result<ExitCode>
 /// Waits for the report, and shows how far it has come.
 async fn finished(here: &Installation, id: Uuid) -> anyhow::Result<Reconciliation> {
     let mut progress = Progress::start();
-    let (mut moved, mut known) = (Instant::now(), None);
+    let (mut moved, mut known) = (Instant::now(), Seen::default());
     loop {
         let report = here.store.reconciliation(id).await?;
         if let Some(done) = report.as_ref().filter(|report| report.finished_at.is_some()) {
             progress.end();
             return Ok(done.clone());
         }
-        if report != known {
-            progress.show(report.as_ref());
-            (moved, known) = (Instant::now(), report);
+        let seen = Seen { report, leased_to: here.store.lease_until(COMPARING).await? };
+        if seen != known {
+            progress.show(&seen);
+            (moved, known) = (Instant::now(), seen);
         }
-        let patience = if known.is_some() { STANDSTILL } else { PATIENCE };
-        if moved.elapsed() > patience {
+        if moved.elapsed() > known.patience(Utc::now()) {
             progress.end();
             bail!(
                 "no worker has {} the request; it stays, and the next worker to run does it",
-                if known.is_some() { "finished" } else { "taken" }
+                if known.report.is_some() { "finished" } else { "taken" }
             );
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
+/// What can be seen of a request.
+#[derive(Default, PartialEq)]
+struct Seen {
+    /// Its report, once a worker has taken it.
+    report: Option<Reconciliation>,
+    /// Until when a worker has the job of comparing, for this request or another; it is prolonged with every page.
+    leased_to: Option<DateTime<Utc>>,
+}
+
+impl Seen {
+    /// Whether another comparison comes first.
+    fn waits(&self, now: DateTime<Utc>) -> bool {
+        self.report.is_none() && self.leased_to.is_some_and(|until| until > now)
+    }
+
+    /// How long it may stay as it is.
+    fn patience(&self, now: DateTime<Utc>) -> Duration {
+        if self.report.is_some() || self.waits(now) { STANDSTILL } else { PATIENCE }
+    }
+}
+
 /// How far a comparison has come: a bar for people, lines for logs.
 enum Progress {
     Bar(ProgressBar),
-    Lines,
+    /// With the last one, which is not repeated.
+    Lines(String),
 }
 
 impl Progress {
     fn start() -> Self {
         if !io::stderr().is_terminal() {
-            return Self::Lines;
+            return Self::Lines(String::new());
         }
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{spinner} [{bar:30}] {pos}/{len} lines  {msg}  {elapsed}");
@@ -86,20 +110,38 @@ impl Progress {
         Self::Bar(bar)
     }
 
-    fn show(&mut self, report: Option<&Reconciliation>) {
-        let Some(report) = report else { return };
+    fn show(&mut self, seen: &Seen) {
+        match &seen.report {
+            Some(report) => self.count(report),
+            None if seen.waits(Utc::now()) => self.say(WAITS.to_owned()),
+            None => {}
+        }
+    }
+
+    fn count(&mut self, report: &Reconciliation) {
         let sum = |of: fn(&LineReport) -> u32| report.lines.iter().map(of).sum::<u32>();
         let (listed, brought) = (sum(|line| line.listed), sum(|line| line.brought_in));
-        let (done, all) = (report.lines.len(), report.lines_total);
+        // The one in work is told of, too.
+        let done = report.lines.iter().filter(|line| line.complete || line.trouble.is_some()).count();
+        let (all, texts) = (report.lines_total, format!("{listed} texts listed, {brought} brought in"));
         match self {
             Self::Bar(bar) => {
                 bar.set_length(all.into());
                 bar.set_position(done as u64);
-                bar.set_message(format!("{listed} texts listed, {brought} brought in"));
+                self.say(texts);
             }
-            Self::Lines => {
-                complain(format_args!("{done} of {all} lines, {listed} texts listed, {brought} brought in"));
+            Self::Lines(_) => self.say(format!("{done} of {all} lines, {texts}")),
+        }
+    }
+
+    fn say(&mut self, text: String) {
+        match self {
+            Self::Bar(bar) => bar.set_message(text),
+            Self::Lines(last) if *last != text => {
+                complain(format_args!("{text}"));
+                *last = text;
             }
+            Self::Lines(_) => {}
         }
     }
 
@@ -182,6 +224,16 @@ fn moment(text: &str) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_waits_as_long_as_another_comparison_shows_that_it_lives() {
+        let now = Utc::now();
+        let seen = |lease: i64| Seen { report: None, leased_to: Some(now + TimeDelta::seconds(lease)) };
+        assert!(seen(60).waits(now));
+        assert_eq!([seen(60).patience(now), seen(-1).patience(now)], [STANDSTILL, PATIENCE]);
+        assert!(seen(60) != seen(65), "it moved: the lease is longer");
+        assert_eq!(Seen::default().patience(now), PATIENCE, "nobody compares");
+    }
 
     #[test]
     fn a_time_is_given_as_an_age_a_day_or_a_moment() {
