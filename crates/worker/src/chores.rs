@@ -104,9 +104,16 @@ impl Chores {
         Ok(())
     }
 
+    /// One that fails is not tried again by itself: whoever asked is told, and the dead letter is still there.
     async fn replays(&self) -> Result<(), Error> {
         for replay in self.deps.database.open_replays(self.most()).await? {
-            let outcome = self.replay(&replay).await?;
+            // Begun first: a dead letter that ends the process ends one, and not every next one with it.
+            if !self.deps.database.begin_request(replay.id).await? {
+                continue;
+            }
+            let replayed = self.replay(&replay).await;
+            let outcome =
+                replayed.unwrap_or_else(|error| format!("it cannot be handled now, ask again: {error}"));
             tracing::info!(event = "replayed", id = %replay.dedupe_id, outcome, "a dead letter was replayed");
             self.deps.database.finish_request(replay.id, outcome).await?;
         }

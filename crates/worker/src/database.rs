@@ -37,6 +37,9 @@ pub trait Database: Send + Sync {
     /// At most so many dead letters that somebody wants handled again.
     async fn open_replays(&self, most: u64) -> Result<Vec<ReplayRequest>, Error>;
 
+    /// Takes such a request on, before it is done: whoever ends with it is the only one. Whether it was to be had.
+    async fn begin_request(&self, id: Uuid) -> Result<bool, Error>;
+
     /// Says what came of such a request.
     async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error>;
 
@@ -81,6 +84,10 @@ impl Database for Store {
 
     async fn open_replays(&self, most: u64) -> Result<Vec<ReplayRequest>, Error> {
         Store::open_replays(self, most).await
+    }
+
+    async fn begin_request(&self, id: Uuid) -> Result<bool, Error> {
+        Store::begin_request(self, id).await
     }
 
     async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error> {

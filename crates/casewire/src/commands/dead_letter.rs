@@ -85,5 +85,11 @@ async fn replay(here: &Installation, id: &DedupeId) -> anyhow::Result<()> {
         }
         tokio::time::sleep(PAUSE).await;
     }
+    if here.store.request_begun(request).await? {
+        bail!(
+            "a worker has begun with it and not said what came of it: it may have ended with it, so see its log \
+             before you ask again"
+        );
+    }
     bail!("no worker has taken the request yet; it stays, and the next worker to run does it")
 }

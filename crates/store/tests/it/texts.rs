@@ -170,6 +170,9 @@ mod story {
         bench.add_line("later", "+15550002222", 100).await;
         let open = bench.store.open_replays(10).await.unwrap();
         assert_eq!((open.len(), open[0].id), (1, request));
+        assert!(bench.store.begin_request(request).await.unwrap(), "one worker has it");
+        assert!(!bench.store.begin_request(request).await.unwrap(), "and no other");
+        assert_eq!(bench.store.request_outcome(request).await.unwrap(), None, "nothing has come of it yet");
         let outcome = bench.store.handle_one(command).await.unwrap();
         assert!(matches!(outcome, Outcome::Placed { .. }), "{outcome:?}");
         bench.store.finish_request(request, "placed".into()).await.unwrap();

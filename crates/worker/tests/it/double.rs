@@ -78,6 +78,10 @@ impl casewire_worker::Database for Double {
         self.store.open_replays(most).await
     }
 
+    async fn begin_request(&self, id: Uuid) -> Result<bool, Error> {
+        self.store.begin_request(id).await
+    }
+
     async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error> {
         self.store.finish_request(id, outcome).await
     }

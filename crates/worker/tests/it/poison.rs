@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use casewire_bus::Stream as _;
-use casewire_domain::command::Command;
-use casewire_store::{Config as Database, Error};
+use casewire_domain::command::{Command, EventFacts};
+use casewire_store::{Config as Database, Error, Store};
 use casewire_testkit::{Postgres, eventually};
 use sqlx::Executor;
 use tokio::sync::Notify;
+use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::bench::{Bench, Plan, SOON};
 use crate::double::{Double, Fate};
@@ -22,6 +24,17 @@ const MANY: usize = 64;
 
 fn is_poison(command: &Command) -> bool {
     matches!(command, Command::Text(_, text) if text.body.reveal() == POISON)
+}
+
+/// A database at which the process dies whenever a text says so; then `died` is told.
+fn deadly(store: Store, died: Arc<Notify>) -> Double {
+    Double::new(store, move |commands| {
+        if !commands.iter().any(is_poison) {
+            return Fate::Through;
+        }
+        died.notify_one();
+        Fate::Silence
+    })
 }
 
 fn is_text(command: &Command) -> bool {
@@ -37,16 +50,8 @@ fn impatient() -> Plan {
 async fn until_one_survives(bench: &Bench) -> Result<usize> {
     for deaths in 0..20 {
         let died = Arc::<Notify>::default();
-        let told = died.clone();
-        let deadly = Double::new(bench.store.clone(), move |commands| {
-            if !commands.iter().any(is_poison) {
-                return Fate::Through;
-            }
-            told.notify_one();
-            Fate::Silence
-        });
         let mut deps = bench.deps()?;
-        deps.database = Arc::new(deadly);
+        deps.database = Arc::new(deadly(bench.store.clone(), died.clone()));
         let worker = bench.run(deps);
         tokio::select! {
             () = died.notified() => {}
@@ -74,6 +79,46 @@ async fn a_text_that_ends_the_process_ends_as_a_dead_letter_and_nobody_with_it()
         let case = bench.case_of(&person(i)).await?;
         ensure!(case.is_some(), "{} is in no case", text.dedupe_id);
     }
+    Ok(())
+}
+
+/// A dead letter with these words, and a request that it be handled again.
+async fn a_replay(bench: &Bench, body: &str) -> Result<Uuid> {
+    let event = text("main", &person(0), body);
+    let facts = EventFacts {
+        dedupe_id: event.dedupe_id.clone(),
+        kind: event.kind,
+        line: event.line.clone(),
+        received_at: event.received_at,
+        raw: casewire_bus::encode(&event),
+    };
+    bench.store.handle_one(Command::SetAside(facts, "it was delivered too often".to_owned())).await?;
+    Ok(bench.store.request_replay(&event.dedupe_id).await?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_that_ends_the_process_whenever_it_is_replayed_ends_one_process() -> Result<()> {
+    let bench = Bench::idle(Plan::default()).await?;
+    let request = a_replay(&bench, POISON).await?;
+    let died = Arc::<Notify>::default();
+    let dying = |bench: &Bench| -> Result<_> {
+        let mut deps = bench.deps()?;
+        deps.database = Arc::new(deadly(bench.store.clone(), died.clone()));
+        Ok(bench.run(deps))
+    };
+    let first = dying(&bench)?;
+    timeout(SOON, died.notified()).await?;
+    first.end(Duration::ZERO).await?;
+    ensure!(bench.store.request_begun(request).await?, "it is not to be had any more");
+    // Older requests come first: were it done again, this one would have to wait for ever.
+    let next = a_replay(&bench, "hello").await?;
+    let _second = dying(&bench)?;
+    eventually("the next request is done", SOON, || async {
+        bench.store.request_outcome(next).await.is_ok_and(|outcome| outcome.is_some())
+    })
+    .await?;
+    ensure!(bench.store.request_outcome(request).await?.is_none(), "nobody knows what came of it");
+    assert_eq!(bench.store.dead_letters(10).await?.len(), 1, "it is kept");
     Ok(())
 }
 

@@ -67,6 +67,10 @@ impl Database for SimDatabase {
         Ok(Vec::new())
     }
 
+    async fn begin_request(&self, _: Uuid) -> Result<bool, Error> {
+        Ok(true)
+    }
+
     async fn finish_request(&self, _: Uuid, _: String) -> Result<(), Error> {
         Ok(())
     }
