@@ -118,6 +118,7 @@ impl Reader {
         } else {
             self.read(&text, last).await
         };
+        let answer = if last { answer } else { self.in_time(answer, text.age) };
         self.metrics.settling.look(&answer);
         let look = Look {
             message_id: text.message_id,
@@ -129,6 +130,17 @@ impl Reader {
         // The recorder outlives every look; where it is gone the process is being cut off.
         let _ = self.outcomes.send(Command::Looked(look)).await;
         drop(place);
+    }
+
+    /// No pause puts off the time by which a person is asked.
+    fn in_time(&self, answer: Answer, age: Duration) -> Answer {
+        match answer {
+            Answer::Unreadable { retry_after } => {
+                let left = self.settings.settle_last.saturating_sub(age);
+                Answer::Unreadable { retry_after: retry_after.min(left) }
+            }
+            listed @ Answer::Listed { .. } => listed,
+        }
     }
 
     /// Reads with the newest token, and with the older one where that is refused.

@@ -8,7 +8,7 @@ use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
 use casewire_domain::outbox::OutboxState::Uncertain;
 use casewire_domain::settle::Verdict;
-use casewire_simulator::{Fault, Rule, Status};
+use casewire_simulator::{Account, Fault, Rule, Status};
 use casewire_store::Claim;
 use casewire_store::view::MessageView;
 use casewire_testkit::eventually;
@@ -116,6 +116,45 @@ async fn a_list_that_lags_refuses_or_fails_is_read_again() -> Result<()> {
         bench.stands(person, &[(Delivered, None)]).await.with_context(|| format!("{fault:?}"))?;
         assert_eq!(bench.accepted_for(person).len(), 1, "{fault:?}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_whose_list_nobody_can_read_is_held_in_time_and_found_once_somebody_can() -> Result<()> {
+    let (bench, _worker) = Bench::with(quick()).await?;
+    bench.faults(vec![
+        Rule::next(1, Fault::ErrorAfterAccepting),
+        unheard(),
+        Rule::always(Fault::ListError),
+    ])?;
+    bench.text(HEATHER, "my heater is broken").await?;
+    bench.held(HEATHER).await?;
+    let case = bench.case_soon(HEATHER).await?;
+    let entry = case.trail.iter().find(|entry| entry.kind == "send_unsettled").context("a trail")?;
+    assert_eq!(entry.why["because"], "list_unreadable");
+    bench.faults(Vec::new())?;
+    bench.stands(HEATHER, &[(Delivered, None)]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_of_an_account_that_is_refused_is_held_in_time_too() -> Result<()> {
+    let mut plan = quick();
+    // Time enough to refuse the account before the first look. Once it is refused, nobody asks again during this test.
+    [plan.sender.settle_first, plan.sender.settle_second] = [Duration::from_secs(4); 2];
+    plan.sender.settle_last = Duration::from_secs(5);
+    plan.sender.refused_pause = Duration::from_secs(600);
+    let (bench, _worker) = Bench::with(plan).await?;
+    let people = [HEATHER, IAN];
+    bench.faults(vec![Rule::next(2, Fault::ErrorAfterAccepting), unheard()])?;
+    for person in people {
+        bench.text(person, "my heater is broken").await?;
+        bench.stands(person, &[(Queued, Some(Uncertain))]).await?;
+    }
+    bench.simulator.set_account(ACCOUNT.parse()?, Account::with_token("0f".repeat(16)));
+    for person in people {
+        bench.held(person).await?;
+    }
+    assert_eq!(bench.accepted().len(), 2);
     Ok(())
 }
 
