@@ -119,9 +119,7 @@ pub(crate) async fn three(knobs: Knobs) -> Outcome {
         let meanwhile = scene.stage.flows(Duration::from_secs(90)).await;
         let told = meanwhile.map_or(-1.0, |took| round(took.as_secs_f64()));
         scene.outcome.figure(&format!("flowed_s_during_cut_{cut}"), told);
-        scene
-            .outcome
-            .insist(meanwhile.is_some(), || format!("during cut {cut} texts did not flow for 90 s"));
+        scene.outcome.insist(meanwhile.is_some(), || format!("during cut {cut} texts did not flow for 90 s"));
         tokio::time::sleep(Duration::from_secs(scene.knobs.of(10, 3))).await;
         cluster.cut(node, Weather::Fair);
         slowest = slowest.max(scene.stage.flows_again(Duration::from_secs(60)).await);
