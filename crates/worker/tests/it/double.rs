@@ -20,10 +20,13 @@ pub(crate) enum Fate {
     Silence,
 }
 
+/// Decides what becomes of a batch.
+type OfBatches = Box<dyn Fn(&[Command]) -> Fate + Send + Sync>;
+
 /// The database behind two who decide what gets there of batches, and of probes. All else does.
 pub(crate) struct Double {
     pub(crate) store: Store,
-    pub(crate) handle: Box<dyn Fn(&[Command]) -> Fate + Send + Sync>,
+    pub(crate) handle: OfBatches,
     pub(crate) probe: Box<dyn Fn() -> Fate + Send + Sync>,
 }
 
