@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::stage::REQUEST;
 
+/// How often a worker tells that it still holds what it has: well within the wait for acknowledgements.
+const HOLD_INTERVAL: &str = "WORKER__HOLD_INTERVAL";
+
 /// What to start.
 pub(crate) struct Plan {
     pub(crate) ingests: usize,
@@ -34,7 +37,7 @@ impl Plan {
         };
         // What a killed worker held comes back, and what it was sending is given up, within a row.
         plan.set("STREAM__ACK_WAIT", "5s")
-            .set("WORKER__HOLD_INTERVAL", "1s")
+            .set(HOLD_INTERVAL, "1s")
             .set("SENDER__REQUEST_TIMEOUT", &format!("{}s", REQUEST.as_secs()))
             .set("SENDER__LEASE", "6s")
             .set("WORKER__RETRY_MOST", "2s")
@@ -81,6 +84,8 @@ impl Plan {
     /// Another program for all roles than the one under test.
     pub(crate) fn program(mut self, program: PathBuf) -> Self {
         self.program = program;
+        // An earlier version refuses settings that it does not know.
+        self.settings.retain(|(name, _)| name != HOLD_INTERVAL);
         self
     }
 
