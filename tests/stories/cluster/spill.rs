@@ -11,16 +11,21 @@ const CLIENTS: u64 = 16;
 const PAUSE: Duration = Duration::from_millis(80);
 const AWAY: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(90);
-/// The longest that a webhook may take during any fault, for ninety-nine of a hundred.
-const NO_LATER: Duration = Duration::from_secs(3);
+/// What is promised, which a release build must keep: `cargo test --release -p casewire --test stories cluster::spill`. A
+/// debug build beside other tests shows that nobody is sent away, and is allowed its time.
+const PROMISED: Promised = if cfg!(debug_assertions) {
+    Promised { p99: Duration::from_secs(5), rate: 0.2, drain: 1.5 }
+} else {
+    Promised { p99: Duration::from_secs(3), rate: 0.5, drain: 5.0 }
+};
 
-/// How much faster a spill must empty than texts come, where nothing else is asked for.
-const CATCHES_UP: f64 = 1.5;
-
-/// The least times that a spill must empty faster than texts come. What is promised is five, of a release build on a
-/// machine with nothing else to do: `CASEWIRE_DRAIN=5 cargo test --release -p casewire --test stories cluster::spill`.
-fn drain_factor() -> f64 {
-    std::env::var("CASEWIRE_DRAIN").map_or(CATCHES_UP, |factor| factor.parse().unwrap())
+struct Promised {
+    /// The longest that a webhook takes during any fault, for ninety-nine of a hundred.
+    p99: Duration,
+    /// Which part of the rate before is back within five seconds.
+    rate: f64,
+    /// How many times faster the spill empties than texts come.
+    drain: f64,
 }
 
 /// What the clients saw.
@@ -102,9 +107,9 @@ async fn away(begin: impl Fn(&Cluster), end: impl AsyncFn(&Cluster)) {
     assert_eq!(seen.refused.load(Ordering::Relaxed), 0, "no request was answered with anything but 200");
     assert!(broken <= CLIENTS as usize, "none broke but those of the killed ingest");
     assert_eq!(figures.taken, figures.texts);
-    assert!(during >= before / 2.0, "within 5 s half of the rate is back");
-    assert!(p99 <= NO_LATER);
-    assert!(factor >= drain_factor(), "the spill empties much faster than texts come: {factor:.1} times");
+    assert!(during >= before * PROMISED.rate, "within 5 s {during:.0} of {before:.0} texts/s are back");
+    assert!(p99 <= PROMISED.p99);
+    assert!(factor >= PROMISED.drain, "the spill empties much faster than texts come: {factor:.1} times");
 }
 
 /// What one client does until the end: texts, each of another person, again only where the connection broke.
