@@ -224,7 +224,9 @@ proptest! {
         sent in proptest::collection::vec(("[A-Za-z]{0,2}|.{0,3}", "[a-c]{0,2}|.{0,4}"), 0..24),
     ) {
         let mut values = BTreeMap::<&str, BTreeSet<&str>>::new();
-        sent.iter().for_each(|(name, value)| drop(values.entry(name).or_default().insert(value)));
+        for (name, value) in sent.iter() {
+            values.entry(name).or_default().insert(value);
+        }
         let pairs = values.iter().flat_map(|(name, values)| values.iter().map(move |value| [*name, value]));
         let reference: String = pairs.flatten().collect();
         prop_assert_eq!(canonical(&sent.iter().cloned().collect()), reference);
