@@ -92,7 +92,7 @@ async fn play_one(row: &Row, knobs: Knobs) -> Result {
     let outcome = played.unwrap_or_else(|panic| {
         let mut outcome = Outcome::default();
         outcome.insist(false, || {
-            let panic: String = panic.to_string().chars().take(400).collect();
+            let panic: String = panic.to_string().chars().take(2_000).collect();
             format!("the row could not be played to its end: {panic}")
         });
         outcome

@@ -1,5 +1,7 @@
 //! Migrating, and refusing to work on a schema this version does not know.
 
+use std::time::Duration;
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement, TransactionTrait};
 use sea_orm_migration::MigratorTrait;
@@ -11,6 +13,12 @@ use crate::{DEFAULT_WORKSPACE, Store};
 
 /// The advisory lock under which one process migrates: `casewire` in ASCII.
 const MIGRATION_LOCK: i64 = 0x6361_7365_7769_7265;
+
+/// How often a migration is begun when work under way is in its way: each time another transaction has gone on, and
+/// the database takes a second to see that two wait for each other.
+const MIGRATION_TRIES: u32 = 30;
+/// Pause before it is begun again, in which what was in the way ends.
+const MIGRATION_PAUSE: Duration = Duration::from_millis(200);
 
 impl Store {
     /// Brings the schema up to this version; how many migrations were applied. Several processes may try at
@@ -34,7 +42,18 @@ impl Store {
         refuse_newer(&self.applied().await?)?;
         let db = &self.inner.connections.writer;
         let pending = Migrator::get_pending_migrations(db).await?.len();
-        Migrator::up(db, None).await?;
+        let mut tries = 1;
+        // What is under way while roles are at work may lock tables in another order than a migration does. Nothing of
+        // a migration that loses is left, so it begins again.
+        while let Err(error) = Migrator::up(db, None).await {
+            let error = Error::from(error);
+            if !matches!(error, Error::Conflict(_)) || tries >= MIGRATION_TRIES {
+                return Err(error);
+            }
+            tracing::warn!(event = "migration_again", tries, %error, "a migration met work under way and begins again");
+            tries += 1;
+            tokio::time::sleep(MIGRATION_PAUSE).await;
+        }
         self.first_workspace().await?;
         Ok(pending)
     }
