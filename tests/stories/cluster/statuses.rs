@@ -69,7 +69,10 @@ fn faults() -> Vec<Rule> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_texts_end_in_the_right_state_whatever_order_callbacks_come_in() {
-    let cluster = Cluster::plan().workers(2).set("SENDER__REQUEST_TIMEOUT", "3s").start().await;
+    // Callbacks alone tell what became of the silent ones: the provider's list is not read within the story.
+    let plan = Cluster::plan().workers(2).set("SENDER__REQUEST_TIMEOUT", "3s");
+    let plan = plan.set("SENDER__SETTLE_FIRST", "1h").set("SENDER__SETTLE_SECOND", "2h");
+    let cluster = plan.set("SENDER__SETTLE_LAST", "3h").start().await;
     cluster.simulator.set_faults(faults()).unwrap();
     stream::iter(0..MESSAGES)
         .for_each_concurrent(AT_ONCE, async |n| {
@@ -131,7 +134,11 @@ async fn call_back(cluster: &Cluster, what: &[(End, &str)], path: Path) {
     Dice::new(3).shuffle(&mut calls);
     stream::iter(calls)
         .for_each_concurrent(AT_ONCE, async |(path, sid, status)| {
-            let answer = cluster.hook.status(&path, &sid, status).await.unwrap();
+            // A connection that was idle may be closed just as it is used: then on another, as Twilio does.
+            let answer = match cluster.hook.status(&path, &sid, status).await {
+                Ok(answer) => answer,
+                Err(_) => cluster.hook.status(&path, &sid, status).await.unwrap(),
+            };
             assert_eq!(answer.status(), 204);
         })
         .await;
