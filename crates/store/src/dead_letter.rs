@@ -6,13 +6,14 @@ use casewire_domain::event::{DedupeId, EventKind};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult,
-    QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Statement, Value,
 };
 use uuid::Uuid;
 
 use crate::entity::{event, request, word};
 use crate::error::Error;
+use crate::request::ask;
 use crate::{Held, Store};
 
 /// An event that could not be handled.
@@ -75,22 +76,7 @@ impl Store {
             return Err(Error::Invalid(format!("there is no dead letter {id}")));
         }
         let subject = id.as_str().to_owned();
-        self.in_tx(move |tx, inner| {
-            Box::pin(async move {
-                let id = (inner.mint)();
-                let row = request::ActiveModel {
-                    id: Set(id),
-                    kind: Set(REPLAY.to_owned()),
-                    subject: Set(subject),
-                    created_at: Set(tx.at),
-                    done_at: Set(None),
-                    outcome: Set(None),
-                };
-                row.insert(&tx.connection).await?;
-                Ok(id)
-            })
-        })
-        .await
+        self.in_tx(move |tx, inner| Box::pin(ask(tx, inner, REPLAY, subject))).await
     }
 
     /// Replays nobody has done yet, oldest first.
@@ -114,52 +100,6 @@ impl Store {
             replays.push(ReplayRequest { id: row.id, dedupe_id, raw });
         }
         Ok(replays)
-    }
-
-    /// Takes a request on: no other worker does it from now on, not even where this one ends with it. Whether it was
-    /// still to be had.
-    pub async fn begin_request(&self, id: Uuid) -> Result<bool, Error> {
-        self.in_tx(move |tx, _| {
-            Box::pin(async move {
-                let begun = request::Entity::update_many()
-                    .col_expr(request::Column::DoneAt, Expr::value(tx.at))
-                    .filter(request::Column::Id.eq(id))
-                    .filter(Expr::cust("done_at is null"))
-                    .exec(&tx.connection)
-                    .await?;
-                Ok(begun.rows_affected > 0)
-            })
-        })
-        .await
-    }
-
-    /// Says what came of a request. Where another worker has said so already, that stands.
-    pub async fn finish_request(&self, id: Uuid, outcome: String) -> Result<(), Error> {
-        self.in_tx(move |tx, _| {
-            Box::pin(async move {
-                request::Entity::update_many()
-                    .col_expr(request::Column::DoneAt, Expr::value(tx.at))
-                    .col_expr(request::Column::Outcome, Expr::value(outcome))
-                    .filter(request::Column::Id.eq(id))
-                    .filter(Expr::cust("outcome is null"))
-                    .exec(&tx.connection)
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
-    }
-
-    /// What came of a request; `None` while no worker has done it, and for ever where its worker ended with it.
-    pub async fn request_outcome(&self, id: Uuid) -> Result<Option<String>, Error> {
-        let row = request::Entity::find_by_id(id).one(&self.inner.connections.reader).await?;
-        Ok(row.and_then(|row| row.outcome))
-    }
-
-    /// Whether a worker has taken a request on.
-    pub async fn request_begun(&self, id: Uuid) -> Result<bool, Error> {
-        let row = request::Entity::find_by_id(id).one(&self.inner.connections.reader).await?;
-        Ok(row.is_some_and(|row| row.done_at.is_some()))
     }
 
     /// How many dead letters there are.

@@ -12,6 +12,7 @@ mod load;
 mod migration;
 mod numbers;
 mod reconciliation;
+mod request;
 mod schema;
 mod sending;
 mod sweeping;

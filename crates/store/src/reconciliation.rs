@@ -6,14 +6,13 @@ use casewire_domain::message::Direction;
 use casewire_domain::{DeliveryStatus, LineId, Progress};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::entity::{account, json, line_listing, message, reconciliation, request};
 use crate::error::Error;
+use crate::request::ask;
 use crate::transaction::Tx;
 use crate::{Inner, Store};
 
@@ -256,20 +255,6 @@ impl Store {
 /// Leaves a comparison to be done because this stream was lost.
 pub(crate) async fn ask_for_loss(tx: &Tx, inner: &Inner, stream: &str) -> Result<(), Error> {
     ask(tx, inner, LOSS, stream.to_owned()).await.map(drop)
-}
-
-async fn ask(tx: &Tx, inner: &Inner, kind: &str, subject: String) -> Result<Uuid, Error> {
-    let id = (inner.mint)();
-    let row = request::ActiveModel {
-        id: Set(id),
-        kind: Set(kind.to_owned()),
-        subject: Set(subject),
-        created_at: Set(tx.at),
-        done_at: Set(None),
-        outcome: Set(None),
-    };
-    row.insert(&tx.connection).await?;
-    Ok(id)
 }
 
 fn read(row: reconciliation::Model) -> Result<Reconciliation, Error> {

@@ -113,3 +113,37 @@ fn refuse_newer(applied: &[String]) -> Result<(), Error> {
         "the database was migrated by a newer version of casewire: use that version".to_owned(),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use casewire_testkit::{Postgres, eventually};
+
+    use super::*;
+    use crate::Config;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_migration_that_waits_for_work_which_waits_for_it_begins_again() {
+        let server = Postgres::shared().await.unwrap();
+        let store = Store::open(&Config::new(server.database().await.unwrap())).await.unwrap();
+        let db = &store.inner.connections.writer;
+        Migrator::up(db, Some(1)).await.unwrap();
+        // The migration takes `outbox` first and then `line`; work under way does it the other way round.
+        let work = db.begin().await.unwrap();
+        work.execute_unprepared("select * from line").await.unwrap();
+        let migrating = tokio::spawn({
+            let store = store.clone();
+            async move { store.migrate().await }
+        });
+        let waits = "select 1 from pg_locks where not granted and relation = 'line'::regclass";
+        let waits = Statement::from_string(db.get_database_backend(), waits);
+        let waiting = async || matches!(db.query_one_raw(waits.clone()).await, Ok(Some(_)));
+        eventually("the migration waits", Duration::from_secs(20), waiting).await.unwrap();
+        // Who waited first finds out first, a second later, and gives way.
+        work.execute_unprepared("select * from outbox").await.unwrap();
+        work.commit().await.unwrap();
+        assert!(migrating.await.unwrap().unwrap() > 0);
+        store.check_schema().await.unwrap();
+    }
+}
