@@ -1,5 +1,6 @@
 //! One connection to the servers: how it is made, whether it stands, and requests over it.
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::silence::Silence;
+use super::turns::Turns;
 use super::{Credentials, JetStreamConfig};
 use crate::PrepareError;
 
@@ -79,7 +81,12 @@ impl Connection {
     pub(super) async fn start(config: &JetStreamConfig, name: &str) -> Result<Self, ConnectError> {
         let servers = servers(&config.url)?;
         let several = servers.len() > 1;
-        let client = options(config).await?.name(name).connect(servers).await?;
+        let mut options = options(config).await?.name(name);
+        if several {
+            let turns = Turns::default();
+            options = options.reconnect_to_server_callback(move |pool, _| ready(turns.next(&pool)));
+        }
+        let client = options.connect(servers).await?;
         let context = ContextBuilder::new()
             .timeout(config.request_timeout)
             .max_ack_inflight(config.max_in_flight)

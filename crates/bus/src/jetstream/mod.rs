@@ -11,6 +11,7 @@ mod history;
 mod prepare;
 mod publish;
 mod silence;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;

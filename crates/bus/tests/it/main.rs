@@ -10,6 +10,7 @@ mod history;
 mod jetstream;
 mod operator;
 mod rig;
+mod several;
 mod stories;
 
 /// Makes of every story one test for each adapter, in modules named after them.
