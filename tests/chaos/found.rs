@@ -46,6 +46,8 @@ pub(crate) struct Sent {
     pub(crate) to: String,
     /// Milliseconds since 1970.
     pub(crate) accepted: f64,
+    /// How far it is, as the provider itself has it.
+    pub(crate) status: String,
 }
 
 /// Everything the invariants are about.
@@ -147,6 +149,11 @@ impl Stage {
             sid: send.sid.to_string(),
             to: send.to.reveal().to_owned(),
             accepted: send.accepted_at.timestamp_micros() as f64 / 1000.0,
+            status: self
+                .simulator
+                .status(send.sid)
+                .map(|status| status.as_str().to_owned())
+                .unwrap_or_default(),
         });
         sent.collect()
     }

@@ -1,4 +1,4 @@
-//! Whether the checker notices: a sound ledger, spoilt in one way at a time. It runs before every row is played.
+//! Whether the checker notices: a sound ledger, spoilt in one way at a time. It runs before anything is played.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -48,7 +48,13 @@ fn sound() -> Found {
             outbound("m1", "SM8", "", "c1", "delivered"),
             outbound("m2", "", "uncertain", "c2", "queued"),
         ],
-        sends: vec![Sent { message: "m1".into(), sid: "SM8".into(), to: "one".into(), accepted: 110.0 }],
+        sends: vec![Sent {
+            message: "m1".into(),
+            sid: "SM8".into(),
+            to: "one".into(),
+            accepted: 110.0,
+            status: "delivered".into(),
+        }],
         reported: vec![("SM8".into(), "delivered".into()), ("SM8".into(), "sent".into())],
         stopped: HashMap::from([("three".into(), 40.0)]),
         set_aside: vec!["SM6".into()],
@@ -80,6 +86,7 @@ const SPOILT: &[(&str, &str, Spoil)] = &[
     ("a status that went back", "I5", |found| found.outbound[0].status = "sent".into()),
     ("a status that nobody told of", "I5", |found| found.outbound[0].status = "failed".into()),
     ("a text decided on after a STOP", "I6", |found| found.outbound[0].to = "three".into()),
+    ("a delivery that neither a callback nor the provider knows of", "I5", |found| { found.reported.remove(0); found.sends[0].status = "sent".into(); }),
     ("a text sent long after a STOP", "I6", |found| { found.sends[0].to = "three".into(); found.sends[0].accepted = 1e6; }),
     ("a text that waits for ever", "I7", |found| found.outbound[1].outbox = "pending".into()),
     ("a text that the provider has and we do not know of", "I7", |found| found.outbound[0].outbox = "uncertain".into()),
