@@ -173,6 +173,13 @@ impl Stage {
         }
     }
 
+    /// How many texts were taken and are not stored yet; none where the database cannot say.
+    pub(crate) async fn waiting(&self) -> u64 {
+        let stored = self.try_rows("select count(*) from message where direction = 'inbound'").await;
+        let stored = stored.and_then(|stored| stored.concat().concat().parse().ok());
+        stored.map_or(0, |stored| self.books.taken().saturating_sub(stored))
+    }
+
     /// Something that is not done yet.
     async fn under_way(&self) -> Option<String> {
         match self.backlog().await {

@@ -110,7 +110,7 @@ async fn play_one(row: &Row, knobs: Knobs) -> Result {
         fault: row.fault.to_owned(),
         expected: row.expect.to_owned(),
         verdict,
-        notes: outcome.not_run.clone().into_iter().chain(few).chain(more).collect(),
+        notes: outcome.not_run.clone().into_iter().chain(few).chain(more).chain(outcome.notes).collect(),
         seed,
         commit: report::commit(),
         knobs: asked,
