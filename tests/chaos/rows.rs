@@ -263,10 +263,10 @@ impl Scene {
         self.outcome.broken.extend(found.broken(&expected));
         let strange = self.books().latency(self.began, Instant::now()).strange;
         self.outcome.insist(strange == 0, || format!("{strange} answers were neither 200 nor 403 nor 503"));
-        let grown = self.stage.at_rest(&self.baseline).await;
-        self.outcome.broken.extend(grown);
+        self.stage.rest(&self.baseline, &mut self.outcome).await;
         self.outcome
     }
+
     /// All was settled so long after the load's end, when so many texts were not stored yet: within a minute, unless
     /// they were more than that; then the row says so.
     fn settled(&mut self, took: Duration, waiting: u64) {
@@ -282,7 +282,6 @@ impl Scene {
         );
         if rate >= LEAST { self.outcome.notes.push(how) } else { self.outcome.insist(false, || how) }
     }
-
 
     fn tell(&mut self, found: &Found, (from, to): (Instant, Instant), flowed: Duration) {
         let (texts, requests, late) = self.books().sizes();
