@@ -48,8 +48,8 @@ impl Clock {
 /// clock.
 fn off(role: &Role) -> Option<i64> {
     let log = role.log();
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let said = lines.filter(|line| line["event"] == "shutdown").last()?;
+    let mut lines = log.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let said = lines.find(|line| line["event"] == "shutdown")?;
     let said: DateTime<Utc> = said["timestamp"].as_str()?.parse().ok()?;
     Some((said - Utc::now()).num_seconds())
 }
