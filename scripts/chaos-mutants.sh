@@ -2,7 +2,7 @@
 # Whether the proofs would notice: applies one patch of tests/chaos/mutants at a time to a scratch worktree of HEAD, each
 # removing one safeguard, runs what should catch it, and requires that it goes red, and in the way the patch says.
 #
-#   scripts/chaos-mutants.sh                    all of them
+#   scripts/chaos-mutants.sh                    all of them; the table is kept in tests/chaos/results/mutants.md
 #   scripts/chaos-mutants.sh lattice no-fsync   some
 #   scripts/chaos-mutants.sh --check            only whether every patch still applies
 #
@@ -13,6 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PATCHES=$PWD/tests/chaos/mutants
+KEPT=$PWD/tests/chaos/results/mutants.md
 WORK=$PWD/target/chaos-mutants
 TREE=$WORK/tree
 # Its own: programs of mutants must not lie where others look for sound ones.
@@ -111,6 +112,15 @@ patches() {
   printf "$PATCHES/%s.patch\n" "$@"
 }
 
+# What became of each mutant, as Markdown.
+table() {
+  printf '# Mutants\n\nEach safeguard removed in turn; of version %s, %s. Again: `make chaos-mutants`.\n\n' \
+    "$(git rev-parse --short HEAD)" "$(date -u '+%Y-%m-%d %H:%M UTC')"
+  echo "| mutant | safeguard removed | what catches it | verdict | time |"
+  echo "|---|---|---|---|---|"
+  printf '%s\n' "${rows[@]}"
+}
+
 only=no
 if [ "${1:-}" = --check ]; then
   only=yes
@@ -133,7 +143,6 @@ for patch in "${chosen[@]}"; do
   say "  $verdict after $((SECONDS - start)) s"
   rows+=("| $name | $(header Safeguard "$patch") | \`$(header "Caught by" "$patch")\` | $verdict | $((SECONDS - start)) s |")
 done
-echo "| mutant | safeguard removed | what catches it | verdict | time |"
-echo "|---|---|---|---|---|"
-printf '%s\n' "${rows[@]}"
+table
+if [ $# -eq 0 ]; then table >"$KEPT"; fi
 exit $failed

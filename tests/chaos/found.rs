@@ -46,6 +46,8 @@ pub(crate) struct Sent {
     pub(crate) to: String,
     /// Milliseconds since 1970.
     pub(crate) accepted: f64,
+    /// How far it is, as the provider itself has it.
+    pub(crate) status: String,
 }
 
 /// Everything the invariants are about.
@@ -147,6 +149,11 @@ impl Stage {
             sid: send.sid.to_string(),
             to: send.to.reveal().to_owned(),
             accepted: send.accepted_at.timestamp_micros() as f64 / 1000.0,
+            status: self
+                .simulator
+                .status(send.sid)
+                .map(|status| status.as_str().to_owned())
+                .unwrap_or_default(),
         });
         sent.collect()
     }
@@ -164,6 +171,13 @@ impl Stage {
                 Some(_) => tokio::time::sleep(PAUSE).await,
             }
         }
+    }
+
+    /// How many texts were taken and are not stored yet; none where the database cannot say.
+    pub(crate) async fn waiting(&self) -> u64 {
+        let stored = self.try_rows("select count(*) from message where direction = 'inbound'").await;
+        let stored = stored.and_then(|stored| stored.concat().concat().parse().ok());
+        stored.map_or(0, |stored| self.books.taken().saturating_sub(stored))
     }
 
     /// Something that is not done yet.

@@ -52,9 +52,6 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let results = runtime.block_on(play(&rows, &options));
-    if options.full() {
-        report::keep(&results).unwrap();
-    }
     say(&format!("\n{}", report::markdown(&results)));
     let green = results.iter().all(|result| result.verdict == Verdict::Held);
     if green { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -78,6 +75,9 @@ async fn play(rows: &[Row], options: &Options) -> Vec<Result> {
         };
         board.begin(row.number);
         let result = play_one(row, knobs).await;
+        if options.full() {
+            report::keep(&result).unwrap();
+        }
         board.end(row.number, result.verdict, &result.line());
         results.push(result);
     }
@@ -110,7 +110,7 @@ async fn play_one(row: &Row, knobs: Knobs) -> Result {
         fault: row.fault.to_owned(),
         expected: row.expect.to_owned(),
         verdict,
-        notes: outcome.not_run.clone().into_iter().chain(few).chain(more).collect(),
+        notes: outcome.not_run.clone().into_iter().chain(few).chain(more).chain(outcome.notes).collect(),
         seed,
         commit: report::commit(),
         knobs: asked,

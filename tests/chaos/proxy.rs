@@ -76,6 +76,7 @@ pub(crate) struct Proxy {
     port: u16,
     forecast: watch::Sender<Forecast>,
     made: Arc<AtomicU64>,
+    felt: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
 }
 
@@ -89,20 +90,26 @@ impl Proxy {
     pub(crate) fn start_on(listener: TcpListener, to: u16) -> Self {
         let port = listener.local_addr().unwrap().port();
         let forecast = watch::Sender::new(Forecast { weather: Weather::Fair, alive_from: 0 });
-        let (seen, made) = (forecast.subscribe(), Arc::new(AtomicU64::new(0)));
-        let count = made.clone();
+        let (seen, made, felt) =
+            (forecast.subscribe(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (count, feeling) = (made.clone(), felt.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::AcqRel);
-                let sky = Sky { number, forecast: seen.clone() };
+                let sky = Sky { number, forecast: seen.clone(), felt: feeling.clone() };
                 tokio::spawn(carry(client, (Ipv4Addr::LOCALHOST, to).into(), sky));
             }
         });
-        Self { port, forecast, made, accepting }
+        Self { port, forecast, made, felt, accepting }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How often something was ended, swallowed or held up by the weather so far: connections, or pieces of them.
+    pub(crate) fn felt(&self) -> u64 {
+        self.felt.load(Ordering::Acquire)
     }
 
     pub(crate) fn set(&self, weather: Weather) {
@@ -127,9 +134,14 @@ impl Drop for Proxy {
 struct Sky {
     number: u64,
     forecast: watch::Receiver<Forecast>,
+    felt: Arc<AtomicU64>,
 }
 
 impl Sky {
+    fn feel(&self) {
+        self.felt.fetch_add(1, Ordering::AcqRel);
+    }
+
     fn now(&mut self) -> Weather {
         self.forecast.borrow_and_update().of(self.number)
     }
@@ -142,6 +154,7 @@ async fn carry(client: TcpStream, to: SocketAddr, mut sky: Sky) {
         let _ = client.set_zero_linger();
     }
     if now.ends_connections() {
+        sky.feel();
         return;
     }
     let Ok(server) = TcpStream::connect(to).await else { return };
@@ -173,7 +186,11 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, mut sky
         if now == Weather::Reset {
             let _ = (to.as_ref().set_zero_linger(), from.as_ref().set_zero_linger());
         }
-        if now.ends_connections() || (swallowed && !now.swallows(way)) {
+        if now.ends_connections() {
+            sky.feel();
+            return;
+        }
+        if swallowed && !now.swallows(way) {
             return;
         }
         let read = tokio::select! {
@@ -185,10 +202,15 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, mut sky
         };
         let Ok(count @ 1..) = read else { return };
         if now.swallows(way) {
+            sky.feel();
             swallowed = true;
             continue;
         }
-        sleep_until(Instant::now() + pause(now, count)).await;
+        let pause = pause(now, count);
+        if !pause.is_zero() {
+            sky.feel();
+            sleep_until(Instant::now() + pause).await;
+        }
         if to.write_all(&piece[..count]).await.is_err() {
             return;
         }

@@ -55,7 +55,7 @@ pub(crate) struct Result {
     pub(crate) fault: String,
     pub(crate) expected: String,
     pub(crate) verdict: Verdict,
-    /// What did not hold, or why it was not run; the first few.
+    /// What did not hold, the first few; why it was not run; what held otherwise than expected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<String>,
     pub(crate) seed: u64,
@@ -94,30 +94,42 @@ fn path(name: &str) -> PathBuf {
     Path::new(FOLDER).join(name)
 }
 
-/// Puts new results in the place of those of the same rows, and writes both files.
-pub(crate) fn keep(new: &[Result]) -> io::Result<()> {
-    let known = fs::read(path("latest.json")).unwrap_or_default();
-    let mut all: Vec<Result> = serde_json::from_slice(&known).unwrap_or_default();
-    all.retain(|old| new.iter().all(|new| new.row != old.row));
-    all.extend_from_slice(new);
+/// Puts a result in the place of that of the same row, and writes both files: what was played stays, should the next row
+/// never come to its end.
+pub(crate) fn keep(new: &Result) -> io::Result<()> {
+    let mut all: Vec<Result> = match fs::read(path("latest.json")) {
+        Ok(known) => serde_json::from_slice(&known)?,
+        Err(none) if none.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    all.retain(|old| old.row != new.row);
+    all.push(new.clone());
     all.sort_by_key(|result| result.row);
     fs::create_dir_all(FOLDER)?;
-    fs::write(path("latest.json"), serde_json::to_string_pretty(&all)? + "\n")?;
-    fs::write(path("latest.md"), markdown(&all))
+    replace("latest.json", &(serde_json::to_string_pretty(&all)? + "\n"))?;
+    replace("latest.md", &markdown(&all))
+}
+
+/// Writes a file whole or not at all.
+fn replace(name: &str, text: &str) -> io::Result<()> {
+    let new = path(&format!("{name}.new"));
+    fs::write(&new, text)?;
+    fs::rename(new, path(name))
 }
 
 /// The summary.
 pub(crate) fn markdown(results: &[Result]) -> String {
     let mut text = String::from(
         "# Results of the fault matrix\n\n`make chaos` plays all rows, `make chaos ROWS=\"3 11\"` some. \
-         Latencies are of webhooks during the fault.\n\n| row | fault | verdict |",
+         Latencies are of webhooks during the fault.\n\n| row | fault | verdict | version |",
     );
     for (_, title) in COLUMNS {
         let _ = write!(text, " {title} |");
     }
-    let _ = writeln!(text, "\n|---|---|---|{}", "---|".repeat(COLUMNS.len()));
+    let _ = writeln!(text, "\n|---|---|---|---|{}", "---|".repeat(COLUMNS.len()));
     for result in results {
-        let _ = write!(text, "| {} | {} | {} |", result.row, result.fault, result.verdict);
+        let Result { row, fault, verdict, commit, .. } = result;
+        let _ = write!(text, "| {row} | {fault} | {verdict} | {commit} |");
         for (name, _) in COLUMNS {
             let figure = result.figures.get(*name).map(ToString::to_string).unwrap_or_default();
             let _ = write!(text, " {figure} |");

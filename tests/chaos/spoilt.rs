@@ -1,4 +1,4 @@
-//! Whether the checker notices: a sound ledger, spoilt in one way at a time. It runs before every row is played.
+//! Whether the checker notices: a sound ledger, spoilt in one way at a time. It runs before anything is played.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::books::{Entry, Kind};
 use crate::found::{Found, Inbound, Outbound, Sent};
 use crate::invariants::Expected;
+use crate::vitals::Vitals;
 
 fn entry(kind: Kind, answer: u16, sender: u64, first: u64) -> Entry {
     let (first, done) = (Duration::from_secs(first), Duration::from_secs(first + 1));
@@ -48,7 +49,13 @@ fn sound() -> Found {
             outbound("m1", "SM8", "", "c1", "delivered"),
             outbound("m2", "", "uncertain", "c2", "queued"),
         ],
-        sends: vec![Sent { message: "m1".into(), sid: "SM8".into(), to: "one".into(), accepted: 110.0 }],
+        sends: vec![Sent {
+            message: "m1".into(),
+            sid: "SM8".into(),
+            to: "one".into(),
+            accepted: 110.0,
+            status: "delivered".into(),
+        }],
         reported: vec![("SM8".into(), "delivered".into()), ("SM8".into(), "sent".into())],
         stopped: HashMap::from([("three".into(), 40.0)]),
         set_aside: vec!["SM6".into()],
@@ -79,6 +86,7 @@ const SPOILT: &[(&str, &str, Spoil)] = &[
     ("a case without a text", "I4", |found| found.cases.push(("c".into(), 1))),
     ("a status that went back", "I5", |found| found.outbound[0].status = "sent".into()),
     ("a status that nobody told of", "I5", |found| found.outbound[0].status = "failed".into()),
+    ("a delivery that neither a callback nor the provider knows of", "I5", |found| { found.reported.remove(0); found.sends[0].status = "sent".into(); }),
     ("a text decided on after a STOP", "I6", |found| found.outbound[0].to = "three".into()),
     ("a text sent long after a STOP", "I6", |found| { found.sends[0].to = "three".into(); found.sends[0].accepted = 1e6; }),
     ("a text that waits for ever", "I7", |found| found.outbound[1].outbox = "pending".into()),
@@ -87,6 +95,25 @@ const SPOILT: &[(&str, &str, Spoil)] = &[
     ("work that is left", "I9", |found| found.backlog = Some(1)),
     ("a dead letter", "I9", |found| found.dead = 2),
 ];
+
+/// Texts of a row with this baseline of a process.
+const TEXTS: usize = 20_000;
+const BASELINE: Vitals = Vitals { files: 20, threads: 8, memory: 30 << 20 };
+
+/// A process that holds more than it may: what, of which role, and all that it holds.
+const GROWN: &[(&str, &str, Vitals)] = &[
+    ("a connection that stays open for each kill", "ingest", Vitals { files: 120, ..BASELINE }),
+    ("five files of an ingest", "ingest", Vitals { files: 25, ..BASELINE }),
+    ("more connections than a pool has", "worker", Vitals { files: 39, ..BASELINE }),
+    ("threads that do not end", "worker", Vitals { threads: 11, ..BASELINE }),
+    ("two kilobytes of every text", "worker", Vitals { memory: BASELINE.memory + 2_000 * TEXTS, ..BASELINE }),
+];
+
+/// What the checker does not notice of processes.
+fn unnoticed_growth() -> impl Iterator<Item = String> {
+    let missed = GROWN.iter().filter(|(_, role, grown)| grown.is_at_rest(role, BASELINE, TEXTS));
+    missed.map(|(what, ..)| format!("I10 does not notice {what}"))
+}
 
 /// What the checker does not notice, or complains of without reason.
 pub(crate) fn unnoticed() -> Vec<String> {
@@ -98,5 +125,8 @@ pub(crate) fn unnoticed() -> Vec<String> {
         let told = of(&found).iter().any(|broken| broken.invariant == *invariant);
         (!told).then(|| format!("{invariant} does not notice {what}"))
     });
-    needless.chain(missed).collect()
+    let restless =
+        ["ingest", "worker"].into_iter().filter(|role| !BASELINE.is_at_rest(role, BASELINE, TEXTS));
+    let restless = restless.map(|role| format!("complained without reason of a {role} at its baseline"));
+    needless.chain(missed).chain(restless).chain(unnoticed_growth()).collect()
 }

@@ -35,32 +35,62 @@ impl Plan {
     pub(crate) async fn start(self) -> Stage {
         casewire_testkit::http::install_tls();
         let nats = NatsServer::start_with(&self.nats_extra).await.unwrap();
-        let options = Options::default();
         let postgres = match &self.postgres_in {
-            Some(place) => Postgres::start_in(place, options).await.unwrap(),
-            None => Postgres::start_with(options).await.unwrap(),
+            Some(place) => Postgres::start_in(place, Options::default()).await.unwrap(),
+            None => Postgres::start_with(Options::default()).await.unwrap(),
         };
         let url = postgres.database().await.unwrap();
         let (_, database) = url.rsplit_once('/').unwrap();
         let end = Shutdown::new();
-        let (simulator, api_port) = simulate(&end);
-        let links = Links::start(nats.port(), postgres.port(), api_port).await;
-        let nats_url = self.nats_url.unwrap_or_else(|| nats.url());
-        let mut common: Environment = vec![("CASEWIRE_KEYS__MASTER_KEY".into(), MASTER_KEY.into())];
-        common.extend(self.settings.iter().map(|(name, value)| (format!("CASEWIRE_{name}"), value.clone())));
-        let to = |nats: &str, postgres: u16, api: u16| {
-            let mut all = common.clone();
-            all.push(("CASEWIRE_STREAM__NATS_URL".into(), nats.to_owned()));
-            let database = format!("postgres://casewire@127.0.0.1:{postgres}/{database}");
-            all.push(("CASEWIRE_DATABASE__URL".into(), database));
-            all.push(("CASEWIRE_TWILIO__API_BASE_URL".into(), format!("http://127.0.0.1:{api}")));
-            all
+        let (simulator, api) = simulate(&end);
+        let links = Links::start(nats.port(), postgres.port(), api).await;
+        let nats_url = self.nats_url.clone().unwrap_or_else(|| nats.url());
+        let direct = self.environment(&nats_url, postgres.port(), database, api);
+        let cast = self.cast(&direct, &links, database).await;
+        let webhook = format!("{}/inbound/main#ct=2000&rt=5000&tt=15000&rc=5&rp=all", cast.balancer.url());
+        let number = Address::from_stored(NUMBER);
+        simulator.set_line(Line::new(number, ACCOUNT.parse().unwrap(), &webhook));
+        let look = JetStreamConfig { url: nats_url, shards: self.shards(), ..JetStreamConfig::default() };
+        let stage = Stage {
+            stream: JetStream::connect(look).await.unwrap(),
+            hook: Hook::new(&cast.balancer.url(), "main", ACCOUNT, TOKEN),
+            books: Arc::new(Books::new()),
+            environment: [direct, vec![cast.public]].concat(),
+            folder: TempDir::new().unwrap(),
+            database: database.to_owned(),
+            ingests: cast.ingests,
+            workers: cast.workers,
+            simulator,
+            links,
+            nats,
+            postgres,
+            balancer: cast.balancer,
+            end,
         };
-        let direct = to(&nats_url, postgres.port(), api_port);
-        let local = |port: u16| format!("nats://127.0.0.1:{port}");
+        let rate = ["--rate".to_owned(), self.a_second.to_string()];
+        stage.begin(&self.program, &[self.line, rate.into()].concat()).await;
+        stage
+    }
+
+    /// The configuration of a role that reaches stream, database and provider there.
+    fn environment(&self, nats: &str, postgres: u16, database: &str, api: u16) -> Environment {
+        let mut all: Environment = vec![("CASEWIRE_KEYS__MASTER_KEY".into(), MASTER_KEY.into())];
+        all.extend(self.settings.iter().map(|(name, value)| (format!("CASEWIRE_{name}"), value.clone())));
+        all.push(("CASEWIRE_STREAM__NATS_URL".into(), nats.to_owned()));
+        let database = format!("postgres://casewire@127.0.0.1:{postgres}/{database}");
+        all.push(("CASEWIRE_DATABASE__URL".into(), database));
+        all.push(("CASEWIRE_TWILIO__API_BASE_URL".into(), format!("http://127.0.0.1:{api}")));
+        all
+    }
+
+    /// The roles, not started yet, with a fault proxy in every link when the plan has them.
+    async fn cast(&self, direct: &Environment, links: &Links, database: &str) -> Cast {
+        let behind = |nats: &Proxy| {
+            let nats = format!("nats://127.0.0.1:{}", nats.port());
+            self.environment(&nats, links.worker_pg.port(), database, links.twilio.port())
+        };
         let (of_ingest, of_worker) = if self.proxied {
-            let worker = to(&local(links.worker_nats.port()), links.worker_pg.port(), links.twilio.port());
-            (to(&local(links.ingest_nats.port()), postgres.port(), api_port), worker)
+            (behind(&links.ingest_nats), behind(&links.worker_nats))
         } else {
             (direct.clone(), direct.clone())
         };
@@ -69,32 +99,22 @@ impl Plan {
         let public = ("CASEWIRE_SERVER__PUBLIC_URL".to_owned(), balancer.url());
         let mut workers: Vec<_> = (0..self.workers).map(|_| Role::new("worker", &of_worker)).collect();
         ingests.iter_mut().chain(&mut workers).for_each(|role| role.set(public.clone()));
-        let shards = self.settings.iter().find(|(name, _)| name == "STREAM__SHARDS");
-        let shards = shards.map_or(4, |(_, shards)| shards.parse().unwrap());
-        let look = JetStreamConfig { url: nats_url, shards, ..JetStreamConfig::default() };
-        let webhook = format!("{}/inbound/main#ct=2000&rt=5000&tt=15000&rc=5&rp=all", balancer.url());
-        let number = Address::from_stored(NUMBER);
-        simulator.set_line(Line::new(number, ACCOUNT.parse().unwrap(), &webhook));
-        let stage = Stage {
-            stream: JetStream::connect(look).await.unwrap(),
-            hook: Hook::new(&balancer.url(), "main", ACCOUNT, TOKEN),
-            books: Arc::new(Books::new()),
-            environment: [direct, vec![public]].concat(),
-            folder: TempDir::new().unwrap(),
-            database: database.to_owned(),
-            ingests,
-            workers,
-            simulator,
-            links,
-            nats,
-            postgres,
-            balancer,
-            end,
-        };
-        let rate = ["--rate".to_owned(), self.a_second.to_string()];
-        stage.begin(&self.program, &[self.line, rate.into()].concat()).await;
-        stage
+        Cast { ingests, workers, balancer, public }
     }
+
+    fn shards(&self) -> u32 {
+        let shards = self.settings.iter().find(|(name, _)| name == "STREAM__SHARDS");
+        shards.map_or(4, |(_, shards)| shards.parse().unwrap())
+    }
+}
+
+/// The roles of a plan, and their public address.
+struct Cast {
+    ingests: Vec<Role>,
+    workers: Vec<Role>,
+    balancer: Balancer,
+    /// The variable that says it.
+    public: (String, String),
 }
 
 /// The links between processes.

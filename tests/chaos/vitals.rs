@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use crate::invariants::Broken;
 use crate::kit::Role;
+use crate::rows::{Outcome, round};
 use crate::stage::Stage;
 
 /// Files beyond the baseline's: a pool of database connections that has grown (16) may stay grown.
-const FILES: usize = 16;
+const POOL: usize = 16;
+/// Where there is no such pool: a connection that is just being closed, one that is just being made.
+const FILES: usize = 2;
 /// Threads beyond the baseline's: those of a blocking pool go after 10 s idle.
 const THREADS: usize = 2;
-/// Memory beyond the baseline's: what an allocator keeps of a peak. A leak of a kilobyte for each of 10⁵ texts
-/// would be more.
-const MEMORY: usize = 64 << 20;
+/// Memory beyond the baseline's that an allocator keeps of a peak, in bytes: of what was under way at once, however many
+/// texts there were.
+const PEAK: usize = 32 << 20;
+/// And for each text of the row: less than the shortest thing that could be remembered of one, its SID of 34 bytes.
+const A_TEXT: usize = 32;
 /// Idle connections are closed after `server.keep_alive` (15 s) and threads after 10 s.
 const REST: Duration = Duration::from_secs(30);
 
@@ -37,12 +42,12 @@ impl Vitals {
         Some(Self { files, threads: of("Threads:")?, memory: of("VmRSS:")? << 10 })
     }
 
-    /// Whether it is within a tenth of the baseline, and what may stay beyond it.
-    fn is_within(self, baseline: Self) -> bool {
+    /// Whether a role holds no more after so many texts than at its baseline: a tenth, and what may stay beyond it.
+    pub(crate) fn is_at_rest(self, role: &str, baseline: Self, texts: usize) -> bool {
         let within = |now: usize, then: usize, slack: usize| now <= then + then / 10 + slack;
-        within(self.files, baseline.files, FILES)
+        within(self.files, baseline.files, if role == "worker" { POOL } else { FILES })
             && within(self.threads, baseline.threads, THREADS)
-            && within(self.memory, baseline.memory, MEMORY)
+            && within(self.memory, baseline.memory, PEAK + A_TEXT * texts)
     }
 }
 
@@ -52,26 +57,27 @@ impl Stage {
         self.roles().map(Vitals::of).collect()
     }
 
-    /// Waits until every process is back at its baseline.
-    pub(crate) async fn at_rest(&self, baseline: &[Option<Vitals>]) -> Vec<Broken> {
-        let back = || {
-            let now = self.vitals();
-            now.iter()
-                .zip(baseline)
-                .all(|pair| matches!(pair, (Some(now), Some(then)) if now.is_within(*then)))
+    /// Waits until every process is back at its baseline; what it holds more.
+    pub(crate) async fn rest(&self, baseline: &[Option<Vitals>], outcome: &mut Outcome) {
+        let texts = self.books.sizes().0;
+        let restless = || -> Vec<_> {
+            let each = self.roles().zip(self.vitals()).zip(baseline);
+            let grown = each.filter(|((role, now), then)| {
+                !matches!((now, then), (Some(now), Some(then)) if now.is_at_rest(role.name, *then, texts))
+            });
+            grown.map(|((role, now), then)| format!("{}: {then:?} became {now:?}", role.name)).collect()
         };
-        if casewire_testkit::eventually("every process is at rest", REST, async || back()).await.is_ok() {
-            return Vec::new();
+        let rest = async || restless().is_empty();
+        if casewire_testkit::eventually("every process is at rest", REST, rest).await.is_err() {
+            let grown = restless().into_iter().map(|how| Broken { invariant: "I10", how });
+            outcome.broken.extend(grown);
         }
-        let pairs = self.roles().zip(self.vitals()).zip(baseline);
-        let grown = pairs.filter(
-            |((_, now), then)| !matches!((now, then), (Some(now), Some(then)) if now.is_within(*then)),
-        );
-        grown
-            .map(|((role, now), then)| Broken {
-                invariant: "I10",
-                how: format!("{}: {then:?} became {now:?}", role.name),
-            })
-            .collect()
+        for ((role, now), then) in self.roles().zip(self.vitals()).zip(baseline) {
+            let (Some(now), Some(then)) = (now, then) else { continue };
+            let (name, grown) = (format!("grown_mib_{}", role.name), now.memory.saturating_sub(then.memory));
+            let grown = round(grown as f64 / f64::from(1 << 20));
+            let most = outcome.figures.get(&name).and_then(serde_json::Value::as_f64).unwrap_or_default();
+            outcome.figure(&name, grown.max(most));
+        }
     }
 }

@@ -15,8 +15,9 @@ use crate::config::Config;
 use crate::faults::{BadRule, Rule};
 use crate::handset::{HandsetDirection, HandsetText};
 use crate::ledger::Ledger;
+use crate::message::Status;
 use crate::schedule::Schedule;
-use crate::sid::AccountSid;
+use crate::sid::{AccountSid, Sid};
 use crate::state::State;
 use crate::texting::TextJob;
 use crate::webhook::{Callback, Courier};
@@ -149,6 +150,12 @@ impl Simulator {
     /// Everything accepted and sent so far.
     pub fn ledger(&self) -> Ledger {
         self.state().ledger.read(0, 0, usize::MAX)
+    }
+
+    /// How far a text has come; nothing once it is no longer kept, or where it never was.
+    pub fn status(&self, sid: Sid) -> Option<Status> {
+        let state = self.state();
+        Some(state.messages.get(state.place_of(sid)?)?.status)
     }
 
     /// What arrived on a person's phone, oldest first.

@@ -71,10 +71,6 @@ impl Connections {
     }
 }
 
-/// Longest time a transaction of ours may sit idle before PostgreSQL ends it: a process that froze must not
-/// hold a conversation for ever.
-const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(30);
-
 // A connection that comes back to its pool inside a transaction is closed (`after_release`). After a disk was full
 // SQLite has rolled back by itself, and the client's own rollback then fails and leaves it counting one transaction
 // too many: every later one would be a savepoint within one that is never committed.
@@ -120,20 +116,38 @@ fn sqlite(config: &Config, connections: u32) -> ConnectOptions {
     options
 }
 
+/// A connection that comes from its pool may take this part of the wait for one to show that it is alive. One whose peer
+/// died without a word is then replaced within the same wait; else each such connection of a pool would cost a whole one.
+const ALIVE_PART: u32 = 2;
+
 fn postgres(config: &Config) -> ConnectOptions {
     let mut options = bounds(config, config.max_connections);
+    let alive = config.acquire_timeout / ALIVE_PART;
+    // By us, with a time limit.
+    options.test_before_acquire(false);
     let settings = [
         ("statement_timeout", config.statement_timeout),
         // Sooner, so that a statement that waits for another is told from one that is slow itself.
         ("lock_timeout", config.statement_timeout.mul_f64(0.8)),
-        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+        // A process that froze, or that can no longer be reached, must not hold a conversation for ever: by then nobody
+        // waits for the end of its transaction, and whoever takes over would wait for its locks.
+        ("idle_in_transaction_session_timeout", config.transaction_timeout),
     ]
     .map(|(name, value)| (name, value.as_millis().to_string()));
     options.map_sqlx_postgres_opts(move |postgres| {
         postgres.application_name("casewire").options(settings.iter().map(|(name, value)| (*name, value)))
     });
-    options.map_sqlx_postgres_pool_opts(|pool| {
-        pool.after_release(|connection, _| {
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        pool.before_acquire(move |connection, _| {
+            Box::pin(async move {
+                let answered = tokio::time::timeout(alive, connection.ping()).await;
+                // An error closes it without a last word, which nobody would hear.
+                answered
+                    .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))?;
+                Ok(true)
+            })
+        })
+        .after_release(|connection, _| {
             let sound = !connection.is_in_transaction();
             Box::pin(async move { Ok(sound) })
         })

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
 use super::{Knobs, Outcome, Scene};
 use crate::invariants::Expected;
 use crate::kit::{Role, casewire};
@@ -16,17 +19,20 @@ const LIBRARIES: [&str; 3] = [
     "/usr/lib/faketime/libfaketime.so.1",
 ];
 
+/// A clock is as far off as asked if it is by so many seconds: ending takes its time on a busy machine.
+const NEARLY: u64 = 30;
+
 /// A role's clock: a file that says how far it is off.
 struct Clock(PathBuf);
 
 impl Clock {
-    fn set(&self, off: &str) {
-        std::fs::write(&self.0, off).unwrap();
+    /// Sets how many seconds it is off.
+    fn set(&self, off: i64) {
+        std::fs::write(&self.0, format!("{off:+}")).unwrap();
     }
 
-    /// Ends the role and starts it again under this clock.
+    /// Starts a role that has ended, under this clock.
     async fn start(&self, role: &Role, library: &Path) {
-        role.kill();
         let start = casewire(&[role.name])
             .env("LD_PRELOAD", library)
             .env("FAKETIME_TIMESTAMP_FILE", &self.0)
@@ -36,6 +42,16 @@ impl Clock {
         role.spawn_from(start);
         role.ready().await;
     }
+}
+
+/// How far the clock of a role that was just asked to end was off, in seconds: what it logged says when that was, by its
+/// clock.
+fn off(role: &Role) -> Option<i64> {
+    let log = role.log();
+    let mut lines = log.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let said = lines.find(|line| line["event"] == "shutdown")?;
+    let said: DateTime<Utc> = said["timestamp"].as_str()?.parse().ok()?;
+    Some((said - Utc::now()).num_seconds())
 }
 
 pub(crate) async fn skewed(knobs: Knobs) -> Outcome {
@@ -48,17 +64,27 @@ pub(crate) async fn skewed(knobs: Knobs) -> Outcome {
     scene.faulty();
     let folder = scene.stage.folder.path();
     let clocks = [Clock(folder.join("clock-0")), Clock(folder.join("clock-1"))];
-    let turns = [["+600", "-600"], ["-600", "+600"], ["+0", "+0"], ["+600", "+600"]];
-    clocks.iter().zip(turns[0]).for_each(|(clock, off)| clock.set(off));
-    for (clock, worker) in clocks.iter().zip(&scene.stage.workers) {
+    let turns = [[600, -600], [-600, 600], [0, 0], [600, 600]];
+    for ((clock, off), worker) in clocks.iter().zip(turns[0]).zip(&scene.stage.workers) {
+        clock.set(off);
+        worker.kill();
         clock.start(worker, library).await;
     }
     // The clocks step while everything runs; and a worker is killed with a claim in hand, so that the other takes over
-    // what its lease, by the database's clock, lets go.
-    for off in turns {
-        clocks.iter().zip(off).for_each(|(clock, off)| clock.set(off));
+    // what its lease, by the database's clock, lets go. That one then ends politely, and says by which clock.
+    for (turn, asked) in turns.into_iter().enumerate() {
+        clocks.iter().zip(asked).for_each(|(clock, off)| clock.set(off));
         tokio::time::sleep(hold).await;
-        clocks[0].start(&scene.stage.workers[0], library).await;
+        let (killed, ended) = (turn % 2, 1 - turn % 2);
+        scene.stage.workers[killed].kill();
+        clocks[killed].start(&scene.stage.workers[killed], library).await;
+        scene.stage.workers[ended].end().await;
+        let (found, asked) = (off(&scene.stage.workers[ended]), asked[ended]);
+        scene.outcome.figure(&format!("off_s_worker_{ended}_turn_{turn}"), found);
+        scene.outcome.insist(found.is_some_and(|found| found.abs_diff(asked) <= NEARLY), || {
+            format!("the clock of worker {ended} was off by {found:?} s, and not by {asked} s")
+        });
+        clocks[ended].start(&scene.stage.workers[ended], library).await;
     }
     scene.faulty();
     // Nobody can skew a Go program this way: all others are off instead, which is the same to nats-server.

@@ -16,6 +16,7 @@ use crate::kit::{
 };
 
 const CUSTOMER: &str = "+12065550100";
+const ANSWER: &str = "We are on our way.";
 
 /// What the issue promises of a release build; a debug build on a busy machine gets more.
 const TO_BANNER: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 2 });
@@ -33,61 +34,15 @@ async fn a_newcomer_texts_is_acknowledged_answered_and_heard_again() {
     let shown = page.get("/demo").send().await.unwrap();
     assert_eq!(shown.status(), StatusCode::OK);
     assert_eq!(shown.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
-    let news = page.follow().await;
-
-    // The first text opens a case, and its number comes back.
-    let sent = page.text(CUSTOMER, "my heater is broken").await;
-    assert_eq!((&sent["taken"], &sent["webhooks"][0]["status"]), (&json!(true), &json!(200)));
-    let desk = Desk::new(&up.base, &home.run(&["token", "create", "--name", "laptop"]).await);
-    let acknowledged = page.arrived(CUSTOMER, "case number").await;
-    let cases = desk.cases("").await;
-    let first = cases[0]["number"].as_str().unwrap().to_owned();
-    assert_eq!((cases.len(), first.as_str()), (1, "00001001"));
-    assert_eq!(acknowledged["body"], format!("Thanks, we have your message. Your case number is {first}."));
-    assert_eq!(news.of("case_opened").await["case"], first);
-    let case = desk.case_when(&first, "the acknowledgement is delivered", is_delivered).await;
+    let token = home.run(&["token", "create", "--name", "laptop"]).await;
+    let newcomer = Newcomer { desk: Desk::new(&up.base, &token), page };
+    let first = newcomer.opens_a_case().await;
     let to_delivered = begun.elapsed();
-    assert_eq!(case["status"], "open");
-    assert_eq!(news.of("delivery_changed").await["case"], first);
+    newcomer.joins_it(&first).await;
+    newcomer.is_answered_once(&first).await;
+    newcomer.is_heard_after_it_was_closed(&first).await;
+    newcomer.stops(&first).await;
 
-    // The second joins it, unanswered.
-    page.text(CUSTOMER, "it is cold in here").await;
-    let case = desk.case_when(&first, "two texts", |case| bodies(case, "inbound").len() == 2).await;
-    assert_eq!(bodies(&case, "inbound"), ["my heater is broken", "it is cold in here"]);
-    assert_eq!(case["messages"][2]["why"]["rule"], "joined_current");
-    assert_eq!(bodies(&case, "outbound").len(), 1);
-
-    // A reply that is asked for twice arrives once.
-    let reply = desk.reply(&first, "We are on our way.", "key-1").await;
-    assert_eq!(reply.0, StatusCode::CREATED);
-    assert_eq!(desk.reply(&first, "We are on our way.", "key-1").await, reply);
-    page.arrived(CUSTOMER, "on our way").await;
-    desk.case_when(&first, "the reply is delivered", |case| {
-        texts(case, "outbound").filter(|text| text["status"] == "delivered").count() == 2
-    })
-    .await;
-
-    // Closed, it is joined no more; named, it is opened again.
-    assert_eq!(desk.set_status(&first, "closed").await["status"], "closed");
-    page.text(CUSTOMER, "now the tap drips").await;
-    page.arrived(CUSTOMER, "00001002").await;
-    page.text(CUSTOMER, &format!("about {first}: it broke again")).await;
-    let case = desk.case_when(&first, "it is open again", |case| case["status"] == "open").await;
-    assert_eq!(bodies(&case, "inbound")[2], format!("about {first}: it broke again"));
-    assert_eq!(bodies(&desk.case("00001002").await, "inbound"), ["now the tap drips"]);
-
-    // Twilio answers STOP by itself, and nothing is sent after it.
-    let stop = page.text(CUSTOMER, "STOP").await;
-    assert_eq!(stop["keyword"], "stop");
-    assert_eq!(page.arrived(CUSTOMER, "unsubscribed").await["origin"], "keyword");
-    desk.case_when(&first, "the contact has opted out", |case| case["opted_out"] == true).await;
-    let (status, problem) = desk.reply(&first, "Still there?", "key-2").await;
-    assert_eq!((status, &problem["status"]), (StatusCode::CONFLICT, &json!(409)));
-    assert_eq!(desk.cases("").await.len(), 2);
-
-    let replies =
-        page.inbox(CUSTOMER).await.iter().filter(|text| text["body"] == "We are on our way.").count();
-    assert_eq!(replies, 1);
     say(&format!(
         "banner after {to_banner:?}, acknowledgement delivered after {to_delivered:?}, all of it in {:?}",
         begun.elapsed()
@@ -95,6 +50,77 @@ async fn a_newcomer_texts_is_acknowledged_answered_and_heard_again() {
     assert!(to_banner < TO_BANNER, "the banner took {to_banner:?}");
     assert!(to_delivered < TO_DELIVERED, "from nothing to delivered took {to_delivered:?}");
     up.stop().await;
+}
+
+/// Who has just started it: the handset on the demo page, and the desk.
+struct Newcomer {
+    page: Page,
+    desk: Desk,
+}
+
+impl Newcomer {
+    /// The first text opens a case, and its number, which is given back, comes to the handset.
+    async fn opens_a_case(&self) -> String {
+        let news = self.page.follow().await;
+        let sent = self.page.text(CUSTOMER, "my heater is broken").await;
+        assert_eq!((&sent["taken"], &sent["webhooks"][0]["status"]), (&json!(true), &json!(200)));
+        let acknowledged = self.page.arrived(CUSTOMER, "case number").await;
+        let cases = self.desk.cases("").await;
+        let first = cases[0]["number"].as_str().unwrap().to_owned();
+        assert_eq!((cases.len(), first.as_str()), (1, "00001001"));
+        let words = format!("Thanks, we have your message. Your case number is {first}.");
+        assert_eq!(acknowledged["body"], words);
+        assert_eq!(news.of("case_opened").await["case"], first);
+        let case = self.desk.case_when(&first, "the acknowledgement is delivered", is_delivered).await;
+        assert_eq!(case["status"], "open");
+        assert_eq!(news.of("delivery_changed").await["case"], first);
+        first
+    }
+
+    /// The second joins it, unanswered.
+    async fn joins_it(&self, first: &str) {
+        self.page.text(CUSTOMER, "it is cold in here").await;
+        let case = self.desk.case_when(first, "two texts", |case| bodies(case, "inbound").len() == 2).await;
+        assert_eq!(bodies(&case, "inbound"), ["my heater is broken", "it is cold in here"]);
+        assert_eq!(case["messages"][2]["why"]["rule"], "joined_current");
+        assert_eq!(bodies(&case, "outbound").len(), 1);
+    }
+
+    /// A reply that is asked for twice arrives once.
+    async fn is_answered_once(&self, first: &str) {
+        let reply = self.desk.reply(first, ANSWER, "key-1").await;
+        assert_eq!(reply.0, StatusCode::CREATED);
+        assert_eq!(self.desk.reply(first, ANSWER, "key-1").await, reply);
+        self.page.arrived(CUSTOMER, ANSWER).await;
+        let delivered = |case: &serde_json::Value| {
+            texts(case, "outbound").filter(|text| text["status"] == "delivered").count() == 2
+        };
+        self.desk.case_when(first, "the reply is delivered", delivered).await;
+    }
+
+    /// Closed, it is joined no more; named, it is opened again.
+    async fn is_heard_after_it_was_closed(&self, first: &str) {
+        assert_eq!(self.desk.set_status(first, "closed").await["status"], "closed");
+        self.page.text(CUSTOMER, "now the tap drips").await;
+        self.page.arrived(CUSTOMER, "00001002").await;
+        self.page.text(CUSTOMER, &format!("about {first}: it broke again")).await;
+        let case = self.desk.case_when(first, "it is open again", |case| case["status"] == "open").await;
+        assert_eq!(bodies(&case, "inbound")[2], format!("about {first}: it broke again"));
+        assert_eq!(bodies(&self.desk.case("00001002").await, "inbound"), ["now the tap drips"]);
+    }
+
+    /// Twilio answers STOP by itself, and nothing is sent after it.
+    async fn stops(&self, first: &str) {
+        let stop = self.page.text(CUSTOMER, "STOP").await;
+        assert_eq!(stop["keyword"], "stop");
+        assert_eq!(self.page.arrived(CUSTOMER, "unsubscribed").await["origin"], "keyword");
+        self.desk.case_when(first, "the contact has opted out", |case| case["opted_out"] == true).await;
+        let (status, problem) = self.desk.reply(first, "Still there?", "key-2").await;
+        assert_eq!((status, &problem["status"]), (StatusCode::CONFLICT, &json!(409)));
+        assert_eq!(self.desk.cases("").await.len(), 2);
+        let inbox = self.page.inbox(CUSTOMER).await;
+        assert_eq!(inbox.iter().filter(|text| text["body"] == ANSWER).count(), 1);
+    }
 }
 
 fn is_delivered(case: &serde_json::Value) -> bool {

@@ -26,7 +26,7 @@ section! {
         /// How long one statement may run. A batch takes milliseconds.
         pub statement_timeout: Duration = Duration::from_secs(15),
         /// How long a whole transaction may go without its end: a server that froze, or a network that swallows
-        /// everything, ends no statement.
+        /// everything, ends no statement. PostgreSQL ends one that sat idle for as long, and its locks with it.
         pub transaction_timeout: Duration = Duration::from_secs(20),
     }
 }
