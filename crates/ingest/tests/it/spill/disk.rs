@@ -1,0 +1,83 @@
+//! A disk filled to the last byte.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use casewire_testkit::eventually;
+use reqwest::StatusCode;
+
+use super::{front, settings, sid, take, text_of};
+use crate::fickle::{Fickle, Mood};
+use crate::front::{SOON, events};
+
+/// A small disk in memory, which only root may have.
+struct SmallDisk {
+    path: std::path::PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn of(megabytes: usize) -> Result<Option<Self>> {
+        let folder = tempfile::tempdir()?;
+        let size = format!("size={megabytes}m");
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(folder.path()).output();
+        let disk = Self { path: folder.path().to_owned(), _folder: folder };
+        Ok(mounted.is_ok_and(|mounted| mounted.status.success()).then_some(disk))
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self) -> Result<()> {
+        use std::io::Write;
+        let mut other = std::fs::File::create(self.path.join("other"))?;
+        while other.write_all(&[7; 512]).is_ok() {}
+        Ok(())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: whoever still has a file open there is on its way out. Where nothing was mounted it fails.
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.path).output();
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "who reads the output should know what was not shown")]
+async fn a_disk_filled_to_the_last_byte_is_emptied_without_anybodys_help() -> Result<()> {
+    let Some(disk) = SmallDisk::of(24)? else {
+        eprintln!("not run: only root may mount a small disk");
+        return Ok(());
+    };
+    let stream = Fickle::start(1).await?;
+    let front = front(stream.clone(), settings(&disk.path)).await?;
+    stream.all(Mood::Away);
+    take(&front, 0..50).await?;
+    disk.fill()?;
+    let mut taken = 50;
+    while front.post("/inbound/main", &text_of(taken, taken)).await?.status() == StatusCode::OK {
+        taken += 1;
+        ensure!(taken < 20_000, "the disk has no end");
+    }
+    eventually("it says so", SOON, async || front.metric("casewire_spill_taking").is_ok_and(|is| is == "0"))
+        .await?;
+    let answer = front.post("/inbound/main", &text_of(taken, taken)).await?;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    // The disk is as full as before, and yet everything leaves; what could not be removed at once, a little later.
+    stream.all(Mood::Well);
+    let left = async || front.metric("casewire_spill_events").is_ok_and(|events| events == "0");
+    eventually("the spill is empty", 3 * SOON, left).await?;
+    let all = events(stream.as_ref()).await?;
+    let ids: BTreeSet<_> = all.iter().map(|event| event.dedupe_id.as_str().to_owned()).collect();
+    ensure!(all.len() == ids.len(), "some are there twice");
+    // One that was refused may be there as well: that a write failed says nothing.
+    ensure!((0..taken).all(|n| ids.iter().any(|id| id.ends_with(&sid(n)))), "some are lost");
+    // With room again, or an empty spill, it serves as before.
+    std::fs::remove_file(disk.path.join("other"))?;
+    eventually("it takes events", SOON, async || {
+        front.metric("casewire_spill_taking").is_ok_and(|is| is == "1")
+    })
+    .await?;
+    stream.all(Mood::Away);
+    take(&front, taken..taken + 5).await
+}

@@ -1,0 +1,81 @@
+//! One ingest ends and the next begins, in the same folder.
+
+use anyhow::Result;
+use casewire_bus::DirectoryBoard;
+use casewire_ingest::{Spill, SpillError};
+use casewire_testkit::eventually;
+use reqwest::StatusCode;
+
+use super::{events_of, front, is_ok, settings, take, text_of};
+use crate::fickle::{Fickle, Mood};
+use crate::front::{Front, SOON};
+
+#[tokio::test]
+async fn what_an_ended_ingest_left_is_drained_by_the_next_in_its_order() -> Result<()> {
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    stream.all(Mood::Away);
+    let first = front(stream.clone(), settings(folder.path())).await?;
+    take(&first, 0..200).await?;
+    first.end().await?;
+    stream.all(Mood::Well);
+    let second = front(stream.clone(), settings(folder.path())).await?;
+    let all = events_of(&second, stream.as_ref(), 200).await?;
+    let order: Vec<_> = all.iter().map(|event| event.dedupe_id.as_str().to_owned()).collect();
+    let mut sorted = order.clone();
+    sorted.sort();
+    assert_eq!(order, sorted);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_ingest_that_starts_while_the_stream_is_away_knows_its_lines_and_takes_texts() -> Result<()> {
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    let first = front(stream.clone(), settings(folder.path())).await?;
+    let kept = folder.path().join("spill/directory.json");
+    eventually("the directory is kept", SOON, async || kept.exists()).await?;
+    first.end().await?;
+    stream.all(Mood::Away);
+    let second = Front::spilling(stream.clone(), settings(folder.path())).await?;
+    assert!(second.health.readiness().iter().all(is_ok), "{:?}", second.health.readiness());
+    take(&second, 0..3).await?;
+    // The stream's own directory has the last word, whatever was remembered.
+    second.board.publish(&casewire_domain::directory::Directory::default()).await?;
+    eventually("the line is gone", SOON, async || {
+        let answer = second.post("/inbound/main", &text_of(9, 9)).await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::FORBIDDEN)
+    })
+    .await?;
+    stream.all(Mood::Well);
+    events_of(&second, stream.as_ref(), 3).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_ingest_in_the_same_folder_is_refused_in_a_sentence() -> Result<()> {
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    let _front = front(stream.clone(), settings(folder.path())).await?;
+    let settings = settings(folder.path());
+    let path = settings.spill_dir.clone().expect("a folder");
+    let error = Spill::open(&path, &settings, 1).await.err().expect("refused");
+    assert!(matches!(error, SpillError::InUse(_)), "{error:?}");
+    assert!(error.to_string().starts_with("another ingest uses the spill folder"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_spill_is_readable_for_its_owner_alone() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    stream.all(Mood::Away);
+    let front = front(stream.clone(), settings(folder.path())).await?;
+    take(&front, 0..1).await?;
+    let spill = folder.path().join("spill");
+    eventually("the directory is kept", SOON, async || spill.join("directory.json").exists()).await?;
+    for entry in std::fs::read_dir(&spill)? {
+        let entry = entry?;
+        let mode = entry.metadata()?.permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} is {mode:o}", entry.path());
+    }
+    assert_eq!(std::fs::metadata(&spill)?.permissions().mode() & 0o077, 0);
+    Ok(())
+}
