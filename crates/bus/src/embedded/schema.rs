@@ -75,7 +75,12 @@ pub(super) fn no_room(error: &sqlx::Error) -> bool {
     code(error) == Some(SQLITE_FULL)
 }
 
-pub(super) async fn open(path: &Path, config: &EmbeddedConfig) -> Result<SqliteConnection, OpenError> {
+/// Opens the file for the one who has it from `now` on.
+pub(super) async fn open(
+    path: &Path,
+    config: &EmbeddedConfig,
+    now: i64,
+) -> Result<SqliteConnection, OpenError> {
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -95,7 +100,7 @@ pub(super) async fn open(path: &Path, config: &EmbeddedConfig) -> Result<SqliteC
         VERSION => {}
         other => return Err(OpenError::Version(other)),
     }
-    release(&mut connection, config.shards.max(1)).await?;
+    release(&mut connection, config.shards.max(1), now).await?;
     Ok(connection)
 }
 
@@ -109,11 +114,13 @@ async fn create(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     tx.commit().await
 }
 
-/// Frees what an earlier process had in work, and folds shards that are no more into those that are.
-async fn release(connection: &mut SqliteConnection, shards: u32) -> sqlx::Result<()> {
+/// Frees what an earlier process had in work or had put off, and folds shards that are no more into those that are. Until
+/// when an entry was put off is a time of that process's clock, which may have been wrong by years.
+async fn release(connection: &mut SqliteConnection, shards: u32, now: i64) -> sqlx::Result<()> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("UPDATE entry SET visible_at = ?1, leased = 0 WHERE leased = 1")
+    sqlx::query("UPDATE entry SET visible_at = ?1, leased = 0 WHERE leased = 1 OR visible_at > ?2")
         .bind(LONG_AGO)
+        .bind(now)
         .execute(&mut *tx)
         .await?;
     sqlx::query("UPDATE entry SET shard = shard % ?1 WHERE shard >= ?1")

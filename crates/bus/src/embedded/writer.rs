@@ -68,10 +68,11 @@ impl Writer {
         requests: mpsc::Receiver<Request>,
         arrivals: Arc<[watch::Sender<()>]>,
         config: EmbeddedConfig,
+        clock: Clock,
         writing: Arc<AtomicBool>,
     ) -> sqlx::Result<Self> {
         let ledger = Ledger::read(&mut connection, arrivals.len()).await?;
-        Ok(Self { connection, requests, arrivals, config, clock: Clock::start(), ledger, writing })
+        Ok(Self { connection, requests, arrivals, config, clock, ledger, writing })
     }
 
     /// Serves until it is closed or nobody is left to ask.
