@@ -9,6 +9,7 @@ mod consumer;
 mod database;
 mod request;
 mod schema;
+mod standing;
 mod writer;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 
 pub use config::EmbeddedConfig;
 pub use schema::OpenError;
+pub use standing::Standing;
 
 use crate::{Backlog, ConsumeError, Consumer, PrepareError, PublishError, Published, Stream};
 use clock::Clock;
@@ -69,6 +71,16 @@ impl EmbeddedStream {
             // An error means that the writer is gone, which is what was wanted.
             let _ = closed.await;
         }
+    }
+
+    /// How it stands.
+    ///
+    /// # Errors
+    /// When the file cannot be asked.
+    pub async fn standing(&self) -> Result<Standing, ConsumeError> {
+        let (reply, counted) = oneshot::channel();
+        self.requests.send(Request::Count(reply)).await.map_err(|_| ConsumeError::Unavailable)?;
+        counted.await.map_err(|_| ConsumeError::Unavailable)?
     }
 
     async fn store(&self, publish: Request, stored: Reply<PublishError>) -> Result<Published, PublishError> {
@@ -118,9 +130,7 @@ impl Stream for EmbeddedStream {
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, ConsumeError> {
-        let (reply, counted) = oneshot::channel();
-        self.requests.send(Request::Count(reply)).await.map_err(|_| ConsumeError::Unavailable)?;
-        counted.await.map_err(|_| ConsumeError::Unavailable)?
+        self.standing().await.map(|standing| standing.shards)
     }
 
     fn connected(&self) -> bool {

@@ -21,7 +21,8 @@ const SCHEMA: &str = "
         visible_at INTEGER NOT NULL,
         leased INTEGER NOT NULL DEFAULT 0,
         attempts INTEGER NOT NULL DEFAULT 0,
-        size INTEGER NOT NULL
+        size INTEGER NOT NULL,
+        put_off INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE payload (
         sequence INTEGER PRIMARY KEY,
@@ -97,7 +98,7 @@ pub(super) async fn open(
         .await?;
     match version(&mut connection).await? {
         0 => create(&mut connection).await?,
-        VERSION => {}
+        VERSION => complete(&mut connection).await?,
         other => return Err(OpenError::Version(other)),
     }
     release(&mut connection, config.shards.max(1), now).await?;
@@ -112,6 +113,18 @@ async fn create(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;
     tx.commit().await
+}
+
+/// Adds what an earlier casewire of this version did not have. It can do without, so that the version stays and whoever
+/// goes back to it keeps what is in the file.
+async fn complete(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let there = sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('entry') WHERE name = 'put_off'");
+    let there: i64 = there.fetch_one(&mut *connection).await?;
+    if there == 0 {
+        let add = "ALTER TABLE entry ADD COLUMN put_off INTEGER NOT NULL DEFAULT 0";
+        sqlx::raw_sql(add).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// Frees what an earlier process had in work or had put off, and folds shards that are no more into those that are. Until

@@ -100,3 +100,53 @@ async fn what_was_put_off_under_a_wrong_clock_comes_to_the_next_process_at_once(
     let mut consumer = stream.consume(0).await.expect("a consumer");
     assert_eq!(consumer.fetch(1, Duration::ZERO).await.expect("a fetch").len(), 1);
 }
+
+#[tokio::test]
+async fn the_age_of_what_waits_is_told_by_the_clock_that_stamped_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // As after a sleep of the machine or a step of its time: what this process takes for now is a day ago elsewhere.
+    let stream = open_at(&folder.path().join("stream.db"), SystemTime::now() - DAY).await;
+    assert_eq!(stream.standing().await.expect("a count").waiting, None);
+    stream.publish(&event(1), 0).await.expect("stored");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let waiting = stream.standing().await.expect("a count").waiting.expect("one waits");
+    assert!((Duration::from_millis(20)..DAY / 2).contains(&waiting), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn what_was_put_off_once_is_counted_apart_and_is_no_longer_what_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("stream.db");
+    let stream = open_at(&path, SystemTime::now()).await;
+    stream.publish(&event(1), 0).await.expect("stored");
+    let mut consumer = stream.consume(0).await.expect("a consumer");
+    // Given back at once it waits on; put off it does not, whatever becomes of it later.
+    for (after, waits) in [(Duration::ZERO, true), (Duration::from_millis(1), false), (Duration::ZERO, false)]
+    {
+        let delivery = consumer.fetch(1, Duration::from_secs(5)).await.expect("a fetch").remove(0);
+        delivery.retry(after).await.expect("given back");
+        let standing = stream.standing().await.expect("a count");
+        assert_eq!((standing.waiting.is_some(), standing.put_off), (waits, u64::from(!waits)), "{after:?}");
+    }
+    stream.close().await;
+    let standing = open_at(&path, SystemTime::now()).await.standing().await.expect("a count");
+    assert_eq!((standing.waiting, standing.put_off, standing.shards[0].messages), (None, 1, 1));
+}
+
+#[tokio::test]
+async fn a_file_of_an_earlier_casewire_is_completed_with_what_it_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("stream.db");
+    let stream = open_at(&path, SystemTime::now()).await;
+    stream.publish(&event(1), 0).await.expect("stored");
+    stream.close().await;
+    let (mut connection, _) = file(&path, &EmbeddedConfig::default(), SystemTime::now()).await;
+    sqlx::raw_sql("ALTER TABLE entry DROP COLUMN put_off").execute(&mut connection).await.expect("earlier");
+    sqlx::Connection::close(connection).await.expect("closed");
+
+    let stream = open_at(&path, SystemTime::now()).await;
+    let standing = stream.standing().await.expect("a count");
+    assert!(standing.put_off == 0 && standing.waiting.is_some(), "{standing:?}");
+    let mut consumer = stream.consume(0).await.expect("a consumer");
+    assert_eq!(consumer.fetch(9, Duration::ZERO).await.expect("a fetch").len(), 1);
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use casewire_bus::{ConsumeError, Consumer, Delivery, PublishError, Published, Stream, ack_all};
-use casewire_domain::{Event, Source};
+use casewire_domain::{DedupeId, Event, Source};
 use casewire_runtime::shutdown::Shutdown;
 use futures_util::future::join_all;
 use tokio::time::sleep;
@@ -129,7 +129,14 @@ impl Drain<'_> {
             Some(Ok(_)) => "the stream gave it no place".to_owned(),
             None => "it cannot be read by this version".to_owned(),
         };
-        error!(event = "spill_put_off", shard = self.shard, "an event stays in the spill: {why}");
+        let id = delivery.event.as_ref().map(|event| &event.dedupe_id).ok();
+        let id = id.map_or("unknown", DedupeId::as_str);
+        error!(
+            event = "spill_put_off",
+            shard = self.shard,
+            messaging.message.id = id,
+            "an event stays in the spill: {why}"
+        );
         self.relief.metrics.put_off(self.shard);
         let _ = delivery.retry(PUT_OFF).await;
     }

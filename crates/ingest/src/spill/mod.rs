@@ -20,11 +20,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use casewire_bus::{Backlog, EmbeddedConfig, EmbeddedStream, PublishError, Stream, embedded::OpenError};
+use casewire_bus::embedded::{OpenError, Standing};
+use casewire_bus::{Backlog, EmbeddedConfig, EmbeddedStream, PublishError, Stream};
 use casewire_domain::Event;
 use casewire_domain::directory::Directory;
 use casewire_runtime::config;
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -78,7 +78,7 @@ pub struct Spill {
     file: EmbeddedStream,
     reserve: Reserve,
     max_bytes: u64,
-    max_age: TimeDelta,
+    max_age: Duration,
     /// Whether its oldest event waits for too long.
     aged: AtomicBool,
     /// Whether it holds all it may.
@@ -119,9 +119,8 @@ impl Spill {
         })?;
         let empty = file.backlog().await.is_ok_and(|depth| is_empty(&depth));
         reserve.renew(empty).await;
-        let max_age = TimeDelta::from_std(settings.spill_max_age).unwrap_or(TimeDelta::MAX);
         let (aged, full) = Default::default();
-        Ok(Self { folder, file, reserve, max_bytes, max_age, aged, full })
+        Ok(Self { folder, file, reserve, max_bytes, max_age: settings.spill_max_age, aged, full })
     }
 
     /// The directory as it was last seen, until the stream's own comes.
@@ -180,15 +179,15 @@ impl Spill {
         self.reserve.give_up();
     }
 
-    /// Takes note of how it stands.
-    fn note(&self, depth: &[Backlog], now: DateTime<Utc>) {
-        let oldest = depth.iter().filter_map(|shard| shard.oldest_at).min();
-        let aged = oldest.is_some_and(|at| now - at > self.max_age);
+    /// Takes note of how it stands. What the stream answered for and refused waits for a person, not for the stream: its
+    /// age says nothing of others.
+    fn note(&self, standing: &Standing) {
+        let aged = standing.waiting.is_some_and(|age| age > self.max_age);
         if aged && !self.aged.swap(aged, Ordering::Relaxed) {
             error!(event = "spill_aged", "events wait in the spill for too long: no further ones are taken");
         }
         self.aged.store(aged, Ordering::Relaxed);
-        let held = depth.iter().fold(0_u64, |sum, shard| sum.saturating_add(shard.bytes));
+        let held = standing.shards.iter().fold(0_u64, |sum, shard| sum.saturating_add(shard.bytes));
         // Nearly full counts as full only to those who ask whether to send us more.
         if held < self.max_bytes / 20 * 19 {
             self.full.store(false, Ordering::Relaxed);
@@ -252,10 +251,10 @@ impl Relief {
     pub(crate) async fn watch(&self) {
         loop {
             let started = Instant::now();
-            if let Ok(depth) = self.spill.file.backlog().await {
-                self.spill.note(&depth, Utc::now());
-                self.spill.reserve.renew(is_empty(&depth)).await;
-                self.metrics.stands(&depth, self.spill.is_taking());
+            if let Ok(standing) = self.spill.file.standing().await {
+                self.spill.note(&standing);
+                self.spill.reserve.renew(is_empty(&standing.shards)).await;
+                self.metrics.stands(&standing, self.spill.is_taking());
             } else {
                 self.metrics.unreadable();
             }

@@ -1,11 +1,14 @@
 //! What the stream refuses for its own sake.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use casewire_runtime::config;
 use casewire_testkit::eventually;
 
 use super::{events_of_all, front, settings, sum, take};
 use crate::fickle::{Fickle, Mood};
-use crate::front::{SOON, events};
+use crate::front::{Front, SOON, events};
 
 #[tokio::test]
 async fn what_the_stream_refuses_for_its_own_sake_stays_and_lets_the_others_pass() -> Result<()> {
@@ -27,4 +30,29 @@ async fn what_the_stream_refuses_for_its_own_sake_stays_and_lets_the_others_pass
     })
     .await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn the_age_of_what_the_stream_refused_keeps_no_other_from_being_taken() -> Result<()> {
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    let short = config::Ingest { spill_max_age: Duration::from_millis(1), ..settings(folder.path()) };
+    let first = front(stream.clone(), short.clone()).await?;
+    stream.all(Mood::Picky("0"));
+    take(&first, 0..1).await?;
+    let stands = async |front: &Front| {
+        let metrics = ["casewire_spill_events_put_off", "casewire_spill_events", "casewire_spill_taking"];
+        let values: Result<Vec<_>> = metrics.iter().map(|name| front.metric(name)).collect();
+        values.is_ok_and(|values| values == ["1", "1", "1"])
+    };
+    eventually("it was refused, and others are taken", SOON, async || stands(&first).await).await?;
+    stream.all(Mood::Away);
+    take(&first, 1..2).await?;
+    stream.all(Mood::Picky("0"));
+    eventually("the other left", SOON, async || stands(&first).await).await?;
+    first.end().await?;
+    // Nor after a restart, although nobody refuses it anew.
+    stream.all(Mood::Away);
+    let second = front(stream.clone(), short).await?;
+    eventually("it was seen", SOON, async || stands(&second).await).await?;
+    take(&second, 2..3).await
 }
