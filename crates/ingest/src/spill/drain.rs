@@ -33,21 +33,19 @@ pub(crate) struct Drain<'a> {
 /// What came of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
-    /// There was nothing.
-    Empty,
-    /// All that could be settled was.
+    /// All that could be settled was, if there was anything.
     Went,
     /// The stream, or the spill's file, did not do its part.
     Failed,
 }
 
 impl Drain<'_> {
-    /// Drains until the end is asked for, and then what still can be at once.
+    /// Drains until the end is asked for, and finishes what it then has in hand. The rest stays: how much there is must
+    /// not decide how long an end takes.
     pub(crate) async fn run(self, shutdown: &Shutdown) {
         let Some(mut consumer) = self.consumer(shutdown).await else { return };
-        loop {
+        while !shutdown.is_requested() {
             let round = match self.take(&mut *consumer, shutdown).await {
-                Ok(window) if window.is_empty() => Round::Empty,
                 Ok(window) => self.bring(window).await,
                 Err(error) => {
                     warn!(event = "spill_unreadable", %error, "the spill cannot be read");
@@ -55,9 +53,6 @@ impl Drain<'_> {
                     Round::Failed
                 }
             };
-            if round != Round::Went && shutdown.is_requested() {
-                return;
-            }
             if round == Round::Failed {
                 let _ = shutdown.token().run_until_cancelled(sleep(self.pause)).await;
             }

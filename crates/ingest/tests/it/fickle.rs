@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -11,6 +12,9 @@ use casewire_bus::{
 };
 use casewire_domain::Event;
 
+/// What a slow stream takes for an event.
+const SLOW: Duration = Duration::from_millis(200);
+
 /// What a shard does with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
@@ -18,6 +22,8 @@ pub(crate) enum Mood {
     Well,
     /// Refuses it at once: it cannot be reached.
     Away,
+    /// Stores it after a while.
+    Slow,
     /// Never answers.
     Hangs,
     /// Stores it and never says so.
@@ -67,7 +73,7 @@ impl Fickle {
 
 /// What comes of a publish that is not answered: of no stream does it last for ever.
 async fn silence() -> Result<Published, PublishError> {
-    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     Err(PublishError::Timeout)
 }
 
@@ -93,6 +99,10 @@ impl Stream for Fickle {
             Mood::Mute => {
                 self.behind.publish(event, shard).await?;
                 silence().await
+            }
+            Mood::Slow => {
+                tokio::time::sleep(SLOW).await;
+                self.behind.publish(event, shard).await
             }
             Mood::Hangs => silence().await,
         }

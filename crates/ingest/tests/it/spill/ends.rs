@@ -1,14 +1,18 @@
 //! One ingest ends and the next begins, in the same folder.
 
+use std::num::NonZeroU16;
+use std::time::Duration;
+
 use anyhow::Result;
 use casewire_bus::DirectoryBoard;
 use casewire_ingest::{Spill, SpillError};
+use casewire_runtime::config;
 use casewire_testkit::eventually;
 use reqwest::StatusCode;
 
-use super::{events_of, front, is_ok, settings, take, text_of};
+use super::{events_of, front, is_ok, settings, sum, take, text_of};
 use crate::fickle::{Fickle, Mood};
-use crate::front::{Front, SOON};
+use crate::front::{Front, SOON, events};
 
 #[tokio::test]
 async fn what_an_ended_ingest_left_is_drained_by_the_next_in_its_order() -> Result<()> {
@@ -24,6 +28,30 @@ async fn what_an_ended_ingest_left_is_drained_by_the_next_in_its_order() -> Resu
     let mut sorted = order.clone();
     sorted.sort();
     assert_eq!(order, sorted);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_ingest_with_a_large_spill_ends_in_time_and_leaves_the_rest_to_the_next() -> Result<()> {
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    stream.all(Mood::Away);
+    let narrow = config::Ingest { drain_window: NonZeroU16::MIN, ..settings(folder.path()) };
+    let first = front(stream.clone(), narrow.clone()).await?;
+    take(&first, 0..100).await?;
+    // It takes 20 s to empty: longer than there is for an end.
+    stream.all(Mood::Slow);
+    eventually("it is being emptied", SOON, async || {
+        sum(&first, "casewire_spill_drained_total").is_ok_and(|drained| drained > 0)
+    })
+    .await?;
+    first.end_within(Duration::from_secs(5)).await?;
+    let early = events(stream.as_ref()).await?.len();
+    assert!((1..100).contains(&early), "{early} left before the end");
+    stream.all(Mood::Well);
+    let second = front(stream.clone(), settings(folder.path())).await?;
+    let drained = async || sum(&second, "casewire_spill_drained_total").ok() == Some(100 - early as u64);
+    eventually("the rest was drained", SOON, drained).await?;
+    assert_eq!(events(stream.as_ref()).await?.len(), 100 - early);
     Ok(())
 }
 
