@@ -32,9 +32,14 @@ pub(super) struct Reserve {
 impl Reserve {
     /// Of this folder; made by the first [`Reserve::renew`], unless an earlier run left one.
     pub(super) fn of(folder: &Folder) -> Self {
-        let file = folder.file(FILE);
-        let given_up = Arc::new(AtomicBool::new(!file.exists()));
-        Self { folder: folder.file(""), file, given_up }
+        let this = Self { folder: folder.file(""), file: folder.file(FILE), given_up: Arc::default() };
+        this.given_up.store(!this.is_whole(), Ordering::Relaxed);
+        this
+    }
+
+    /// Whether the room is there, all of it: a run that was killed may have left a part.
+    fn is_whole(&self) -> bool {
+        fs::metadata(&self.file).is_ok_and(|file| file.len() == self.size())
     }
 
     /// Whether it is given up: nothing new may be stored.
@@ -77,6 +82,8 @@ impl Reserve {
     /// Whether there was room.
     fn make(&self) -> io::Result<bool> {
         let size = self.size();
+        // A part of it is room too.
+        let _ = fs::remove_file(&self.file);
         if self.room()? < size + size / 4 {
             return Ok(false);
         }

@@ -81,3 +81,17 @@ async fn a_disk_filled_to_the_last_byte_is_emptied_without_anybodys_help() -> Re
     stream.all(Mood::Away);
     take(&front, taken..taken + 5).await
 }
+
+#[tokio::test]
+async fn a_reserve_that_an_earlier_run_did_not_finish_is_made_whole() -> Result<()> {
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    let settings = settings(folder.path());
+    let reserve = folder.path().join("spill/reserve");
+    let length = || std::fs::metadata(&reserve).map(|file| file.len());
+    front(stream.clone(), settings.clone()).await?.end().await?;
+    let whole = length()?;
+    std::fs::File::options().write(true).open(&reserve)?.set_len(whole / 2)?;
+    let _front = front(stream, settings).await?;
+    assert_eq!(length()?, whole);
+    Ok(())
+}
