@@ -25,8 +25,9 @@ use casewire_bus::{Backlog, EmbeddedConfig, EmbeddedStream, PublishError, Stream
 use casewire_domain::Event;
 use casewire_domain::directory::Directory;
 use casewire_runtime::config;
+use casewire_runtime::ops::Beat;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 
 use breaker::Breaker;
@@ -45,6 +46,10 @@ const ACK_WAIT: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_secs(1);
 /// Counting many events takes the file's one writer a while; at most this part of its time is spent so.
 const LOOK_SHARE: u32 = 20;
+/// Longest such a look may take: a disk that hangs is told of, and does not make the one who looks hang too.
+const LOOK_WAIT: Duration = Duration::from_secs(10);
+/// Longest time between two looks. With a look well below what a task without a sign of life may take.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The spill cannot be opened. Final, until a person acts.
 #[derive(Debug, thiserror::Error)]
@@ -248,17 +253,25 @@ impl Relief {
     }
 
     /// Looks at depth and age for ever.
-    pub(crate) async fn watch(&self) {
+    pub(crate) async fn watch(&self, beat: &Beat) {
         loop {
+            beat.now();
             let started = Instant::now();
-            if let Ok(standing) = self.spill.file.standing().await {
-                self.spill.note(&standing);
-                self.spill.reserve.renew(is_empty(&standing.shards)).await;
-                self.metrics.stands(&standing, self.spill.is_taking());
-            } else {
+            if timeout(LOOK_WAIT, self.look()).await.is_err() {
                 self.metrics.unreadable();
             }
-            tokio::time::sleep(LOOK.max(started.elapsed() * LOOK_SHARE)).await;
+            let pause = LOOK.max(started.elapsed() * LOOK_SHARE);
+            tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+        }
+    }
+
+    async fn look(&self) {
+        if let Ok(standing) = self.spill.file.standing().await {
+            self.spill.note(&standing);
+            self.spill.reserve.renew(is_empty(&standing.shards)).await;
+            self.metrics.stands(&standing, self.spill.is_taking());
+        } else {
+            self.metrics.unreadable();
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
@@ -27,12 +28,18 @@ pub(super) struct Reserve {
     folder: PathBuf,
     file: PathBuf,
     given_up: Arc<AtomicBool>,
+    making: Arc<Mutex<()>>,
 }
 
 impl Reserve {
     /// Of this folder; made by the first [`Reserve::renew`], unless an earlier run left one.
     pub(super) fn of(folder: &Folder) -> Self {
-        let this = Self { folder: folder.file(""), file: folder.file(FILE), given_up: Arc::default() };
+        let this = Self {
+            folder: folder.file(""),
+            file: folder.file(FILE),
+            given_up: Arc::default(),
+            making: Arc::default(),
+        };
         this.given_up.store(!this.is_whole(), Ordering::Relaxed);
         this
     }
@@ -68,8 +75,14 @@ impl Reserve {
         if !self.is_given_up() {
             return;
         }
+        // Who waited for it before may have given up on a slow disk.
+        let Ok(making) = Arc::clone(&self.making).try_lock_owned() else { return };
         let this = self.clone();
-        let made = spawn_blocking(move || this.make()).await.unwrap_or_else(|error| Err(error.into()));
+        let made = spawn_blocking(move || {
+            let _making = making;
+            this.make()
+        });
+        let made = made.await.unwrap_or_else(|error| Err(error.into()));
         if made.as_ref().is_ok_and(|made| *made) || empty {
             self.given_up.store(false, Ordering::Relaxed);
             info!(event = "spill_reserve", "the spill takes events");
@@ -81,6 +94,9 @@ impl Reserve {
 
     /// Whether there was room.
     fn make(&self) -> io::Result<bool> {
+        if self.is_whole() {
+            return Ok(true);
+        }
         let size = self.size();
         // A part of it is room too.
         let _ = fs::remove_file(&self.file);

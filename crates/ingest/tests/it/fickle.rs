@@ -24,6 +24,8 @@ pub(crate) enum Mood {
     Away,
     /// Stores it after a while.
     Slow,
+    /// Has a bug.
+    Panics,
     /// Never answers.
     Hangs,
     /// Stores it and never says so.
@@ -85,6 +87,7 @@ impl Stream for Fickle {
     async fn prepare(&self) -> Result<(), PrepareError> {
         Ok(())
     }
+    #[expect(clippy::panic, reason = "some stories are about what a panic does")]
     async fn publish(&self, event: &Event, shard: u32) -> Result<Published, PublishError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let mood = self.moods()[shard as usize];
@@ -104,6 +107,7 @@ impl Stream for Fickle {
                 tokio::time::sleep(SLOW).await;
                 self.behind.publish(event, shard).await
             }
+            Mood::Panics => panic!("of this stream's own"),
             Mood::Hangs => silence().await,
         }
     }

@@ -163,6 +163,12 @@ impl Front {
         Ok(())
     }
 
+    /// Waits until it ends by itself, and tells how.
+    pub(crate) async fn ended(self) -> Result<Ended> {
+        let settings = config::Server::default();
+        Ok(tokio::time::timeout(SOON, self.shutdown.run(&settings, &self.health)).await??)
+    }
+
     /// With the line `main`.
     pub(crate) async fn with(stream: Arc<dyn Stream>, settings: config::Ingest) -> Result<Self> {
         let front = Self::bare(stream, settings, master_key())?;

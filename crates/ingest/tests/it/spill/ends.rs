@@ -7,6 +7,7 @@ use anyhow::Result;
 use casewire_bus::DirectoryBoard;
 use casewire_ingest::{Spill, SpillError};
 use casewire_runtime::config;
+use casewire_runtime::shutdown::Ended;
 use casewire_testkit::eventually;
 use reqwest::StatusCode;
 
@@ -52,6 +53,19 @@ async fn an_ingest_with_a_large_spill_ends_in_time_and_leaves_the_rest_to_the_ne
     let drained = async || sum(&second, "casewire_spill_drained_total").ok() == Some(100 - early as u64);
     eventually("the rest was drained", SOON, drained).await?;
     assert_eq!(events(stream.as_ref()).await?.len(), 100 - early);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_ingest_that_can_no_longer_empty_its_spill_ends_and_says_so() -> Result<()> {
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    stream.all(Mood::Away);
+    let front = front(stream.clone(), settings(folder.path())).await?;
+    let tasks: Vec<_> = front.health.liveness().iter().map(|check| check.name).collect();
+    assert_eq!(tasks, ["spill drain", "spill watch"], "whoever asks is told if one of them hangs");
+    take(&front, 0..1).await?;
+    stream.all(Mood::Panics);
+    assert_eq!(front.ended().await?, Ended::Failed("spill drain panicked".to_owned()));
     Ok(())
 }
 

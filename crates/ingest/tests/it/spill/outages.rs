@@ -51,7 +51,10 @@ async fn a_killed_and_a_frozen_server_cost_no_text_and_hardly_any_time() -> Resu
     let (folder, server) = (tempfile::tempdir()?, NatsServer::start().await?);
     let stream = jetstream(&server).await?;
     let front = front(stream.clone(), settings(folder.path())).await?;
+    let started = Instant::now();
     take(&front, 0..20).await?;
+    // What as many as are sent below take on this machine as it is, thrice over.
+    let usual = started.elapsed() * 15;
     server.kill()?;
     let started = Instant::now();
     take(&front, 20..120).await?;
@@ -68,7 +71,8 @@ async fn a_killed_and_a_frozen_server_cost_no_text_and_hardly_any_time() -> Resu
     server.resume()?;
     all_once(&front, stream.as_ref(), 220).await?;
     // Of a frozen one, three texts of each of four shards wait, one after the other here.
-    assert!(gone < Duration::from_secs(5) && frozen < Duration::from_secs(10), "{gone:?}, {frozen:?}");
+    let [short, long] = [5, 10].map(|seconds| Duration::from_secs(seconds) + usual);
+    assert!(gone < short && frozen < long, "{gone:?}, {frozen:?}, usually {usual:?}");
     Ok(())
 }
 
