@@ -155,9 +155,16 @@ impl State {
     /// A shard's way out of the spill.
     fn drain(&self, shard: u32) -> Option<Drain<'_>> {
         let (relief, stream) = (self.storage.relief.as_ref()?, self.storage.stream.as_ref());
-        let window = self.settings.drain_window.get().into();
-        let beat = self.health.task("spill drain");
-        Some(Drain { relief, stream, shard, window, pause: self.settings.probe_interval, beat })
+        let settings = &self.settings;
+        Some(Drain {
+            relief,
+            stream,
+            shard,
+            window: settings.drain_window.get().into(),
+            pause: settings.probe_interval,
+            put_off: settings.spill_put_off,
+            beat: self.health.task("spill drain"),
+        })
     }
 
     /// Looks after the spill: how it stands, and which lines there are.

@@ -12,16 +12,15 @@ use tracing::{error, warn};
 
 use super::Relief;
 
+// None of these delays a text whose stream and disk are well: constants.
+
 /// How long a look into an empty spill lasts; what arrives ends it at once.
 const WAIT: Duration = Duration::from_secs(5);
-/// Pause after the spill's own file failed.
+/// Pause after the spill's own file failed: long enough not to flood the log.
 const FILE_PAUSE: Duration = Duration::from_secs(1);
 /// Longest the spill's file is waited for. A disk that hangs is no reason to end an ingest whose stream may be well, so
 /// that a task does not hang with it: short enough to give signs of life.
 const FILE_WAIT: Duration = Duration::from_secs(10);
-/// An event that the stream refuses for its own sake, or that cannot be read, comes again after this time and lets
-/// the others pass meanwhile. It stays until it is taken.
-const PUT_OFF: Duration = Duration::from_secs(60);
 
 /// One shard's way out of the spill.
 pub(crate) struct Drain<'a> {
@@ -32,6 +31,9 @@ pub(crate) struct Drain<'a> {
     pub(crate) window: usize,
     /// Pause after a failure.
     pub(crate) pause: Duration,
+    /// When an event comes again that the stream refused for its own sake, or that cannot be read. It lets the others
+    /// pass meanwhile, and stays until it is taken.
+    pub(crate) put_off: Duration,
     pub(crate) beat: Beat,
 }
 
@@ -112,7 +114,7 @@ impl Drain<'_> {
             window.iter().zip(answers).map(|(delivery, answer)| self.fate(delivery, answer)).collect();
         let failed = fates.iter().any(|fate| matches!(fate, Fate::Again));
         // What could not be settled comes again after its wait, and is then a duplicate if the stream had it.
-        let settled = timeout(FILE_WAIT, settle(window.into_iter().zip(fates)));
+        let settled = timeout(FILE_WAIT, settle(window.into_iter().zip(fates), self.put_off));
         let _ = settled.await;
         if failed { Round::Failed } else { Round::Went }
     }
@@ -154,12 +156,12 @@ impl Drain<'_> {
 }
 
 /// Tells the spill what became of its events. Each is tried, whatever became of the others.
-async fn settle(events: impl Iterator<Item = (Delivery, Fate)>) {
+async fn settle(events: impl Iterator<Item = (Delivery, Fate)>, put_off: Duration) {
     for (delivery, fate) in events {
         let _ = match fate {
             Fate::Done => delivery.ack().await,
             Fate::Again => delivery.retry(Duration::ZERO).await,
-            Fate::PutOff => delivery.retry(PUT_OFF).await,
+            Fate::PutOff => delivery.retry(put_off).await,
         };
     }
 }

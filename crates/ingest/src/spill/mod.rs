@@ -39,10 +39,9 @@ use reserve::Reserve;
 
 /// The file of events.
 const FILE: &str = "spill.db";
-/// When an event is brought to the stream again whose removal failed, on a full disk say. Longer than the stream may
-/// take to answer.
-const ACK_WAIT: Duration = Duration::from_secs(6);
-/// How often depth and age are looked at.
+// What follows is how often and how long we look, which changes nothing for anybody but the one who counts: constants.
+
+/// How often depth and age are looked at: a scrape is ten times rarer, and a bound is overrun by a second at most.
 const LOOK: Duration = Duration::from_secs(1);
 /// Counting many events takes the file's one writer a while; at most this part of its time is spent so.
 const LOOK_SHARE: u32 = 20;
@@ -105,13 +104,13 @@ impl Spill {
             max_bytes,
             max_total_bytes: max_bytes,
             publish_timeout: settings.spill_timeout,
-            ack_wait: ACK_WAIT,
+            ack_wait: settings.spill_ack_wait,
             // What has left it is remembered by those who outlive it, the stream and the database: no answer here may
             // rest on what the stream had once.
             duplicate_window: Duration::ZERO,
             ..EmbeddedConfig::default()
         };
-        let reserve = Reserve::of(&folder);
+        let reserve = Reserve::of(&folder, settings.spill_reserve);
         let mut opened = EmbeddedStream::open(&folder.file(FILE), config.clone()).await;
         if matches!(opened, Err(OpenError::Database(_))) {
             // A full disk: what was set aside for that may be enough.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use casewire_runtime::config::Size;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -16,10 +17,7 @@ use tracing::{error, info, warn};
 use super::folder::Folder;
 
 const FILE: &str = "reserve";
-/// What the way out needs at most: SQLite's log until it is written back (1,000 pages, 4 MiB) and the file grown by as
-/// much, twice over.
-const MOST: u64 = 16 << 20;
-/// Of a small disk, this part.
+/// Of a small disk, this part: as much as it may lose for what seldom comes.
 const SHARE: u64 = 8;
 
 /// The room, or the lack of it. Cheap to clone; every clone is the same.
@@ -27,16 +25,19 @@ const SHARE: u64 = 8;
 pub(super) struct Reserve {
     folder: PathBuf,
     file: PathBuf,
+    /// Bytes of it, unless the disk is small.
+    most: u64,
     given_up: Arc<AtomicBool>,
     making: Arc<Mutex<()>>,
 }
 
 impl Reserve {
-    /// Of this folder; made by the first [`Reserve::renew`], unless an earlier run left one.
-    pub(super) fn of(folder: &Folder) -> Self {
+    /// Of this folder and at most this size; made by the first [`Reserve::renew`], unless an earlier run left one.
+    pub(super) fn of(folder: &Folder, most: Size) -> Self {
         let this = Self {
             folder: folder.file(""),
             file: folder.file(FILE),
+            most: most.bytes(),
             given_up: Arc::default(),
             making: Arc::default(),
         };
@@ -118,7 +119,7 @@ impl Reserve {
 
     fn size(&self) -> u64 {
         let disk = rustix::fs::statvfs(&self.folder).map(|disk| disk.f_blocks * disk.f_frsize);
-        disk.map_or(MOST, |disk| MOST.min(disk / SHARE))
+        disk.map_or(self.most, |disk| self.most.min(disk / SHARE))
     }
 
     /// Bytes that are free for us.

@@ -61,5 +61,15 @@ section! {
         /// Texts of one shard that leave the spill at once: enough to hide the stream's latency, few enough not to
         /// delay new texts.
         pub drain_window: NonZeroU16 = const { NonZeroU16::new(64).unwrap() },
+        /// When a text of the spill is brought to the stream again that the stream refused for its own sake, or that
+        /// could not be read. It lets the others pass meanwhile; a person must act, who should see soon that it helped.
+        pub spill_put_off: Duration = Duration::from_secs(60),
+        /// When a text of the spill is brought to the stream again whose removal failed, on a full disk say. Longer
+        /// than the stream may take to answer, or it is sent while its answer is still waited for.
+        pub spill_ack_wait: Duration = Duration::from_secs(6),
+        /// Room set aside on the spill's disk, or an eighth of a small one: removing a text is a write too, and serves
+        /// itself from it when the disk is full. SQLite's log until it is written back (1,000 pages, 4 MiB) and the
+        /// file grown by as much, twice over.
+        pub spill_reserve: Size = Size::mib(16),
     }
 }

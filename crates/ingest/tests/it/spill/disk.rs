@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use casewire_runtime::config::{self, Size};
 use casewire_testkit::eventually;
 use reqwest::StatusCode;
 use tempfile::TempDir;
@@ -107,11 +108,12 @@ async fn a_disk_filled_to_the_last_byte_is_emptied_without_anybodys_help() -> Re
 #[tokio::test]
 async fn a_reserve_that_an_earlier_run_did_not_finish_is_made_whole() -> Result<()> {
     let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
-    let settings = settings(folder.path());
+    let settings = config::Ingest { spill_reserve: Size::mib(1), ..settings(folder.path()) };
     let reserve = folder.path().join("spill/reserve");
     let length = || std::fs::metadata(&reserve).map(|file| file.len());
     front(stream.clone(), settings.clone()).await?.end().await?;
     let whole = length()?;
+    assert_eq!(whole, 1 << 20);
     std::fs::File::options().write(true).open(&reserve)?.set_len(whole / 2)?;
     let _front = front(stream, settings).await?;
     assert_eq!(length()?, whole);

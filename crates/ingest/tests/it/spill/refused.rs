@@ -6,7 +6,7 @@ use anyhow::Result;
 use casewire_runtime::config;
 use casewire_testkit::eventually;
 
-use super::{events_of_all, front, settings, sum, take};
+use super::{all_once, events_of_all, front, settings, sum, take};
 use crate::fickle::{Fickle, Mood};
 use crate::front::{Front, SOON, events};
 
@@ -55,4 +55,18 @@ async fn the_age_of_what_the_stream_refused_keeps_no_other_from_being_taken() ->
     let second = front(stream.clone(), short).await?;
     eventually("it was seen", SOON, async || stands(&second).await).await?;
     take(&second, 2..3).await
+}
+
+#[tokio::test]
+async fn what_the_stream_refused_follows_once_the_reason_is_mended() -> Result<()> {
+    let (folder, stream) = (tempfile::tempdir()?, Fickle::start(1).await?);
+    let soon = config::Ingest { spill_put_off: Duration::from_millis(100), ..settings(folder.path()) };
+    let front = front(stream.clone(), soon).await?;
+    stream.all(Mood::Picky("0"));
+    take(&front, 0..1).await?;
+    let tries = async || sum(&front, "casewire_spill_put_off_total").is_ok_and(|tries| tries > 1);
+    eventually("it was tried again", SOON, tries).await?;
+    stream.all(Mood::Well);
+    all_once(&front, stream.as_ref(), 1).await?;
+    Ok(())
 }
