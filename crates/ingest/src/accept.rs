@@ -112,7 +112,10 @@ fn check_signature<'a>(
         settings: header(request, signature::SETTINGS_HEADER),
     };
     match (verify(&signed, &line.keys.ring), &line.account_sid) {
-        (Ok(_), Some(account_sid)) => Ok(account_sid),
+        (Ok(verified), Some(account_sid)) => {
+            state.metrics.signed(verified.signer);
+            Ok(account_sid)
+        }
         // A key that could not be opened may have signed it.
         (Err(signature::Refused::Mismatch), _) if !line.keys.complete => Err(Refusal::Sealed),
         (Err(refused), _) => Err(Refusal::Signature(refused)),
