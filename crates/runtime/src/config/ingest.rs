@@ -27,6 +27,8 @@ section! {
         pub max_body: Size = Size::kib(128),
         /// Most parameters of a request. The longest documented webhook has about eighty.
         pub max_parameters: NonZeroU16 = const { NonZeroU16::new(256).unwrap() },
+        /// Longest name of a parameter, in bytes. The longest documented ones have about thirty.
+        pub max_parameter_name: NonZeroU16 = const { NonZeroU16::new(128).unwrap() },
         /// The answer to a bad signature and to an unknown line: 403 or 401.
         pub refusal_status: RefusalStatus = RefusalStatus::Forbidden,
         /// Texts waiting for the stream at once; beyond that 503, which a sender that retries survives. Bounds
