@@ -6,7 +6,7 @@ DENY_VERSION := 0.20.2
 MACHETE_VERSION := 0.9.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check tools fmt lint unit deny unused test-nats-current chaos chaos-mutants servers deploy-check fuzz up-kills
+.PHONY: help up test check tools fmt lint unit deny unused test-nats-current chaos chaos-mutants servers deploy-check fuzz up-kills spill-figures
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ chaos: ## faults under load, all rows of the matrix or ROWS="3 11"; ARGS="--seed
 
 chaos-mutants: ## whether the checker notices: each safeguard removed in turn, each must be found
 	@scripts/chaos-mutants.sh
+
+spill-figures: ## how soon texts are taken again in an outage, and how fast the spill empties (release build, an idle machine)
+	@scripts/tools.sh
+	$(CARGO) test --locked --release -p casewire --test stories -- --nocapture --test-threads 1 cluster::spill
 
 servers: ## a private nats-server and PostgreSQL to play with, until Ctrl-C
 	$(CARGO) run --locked --quiet -p casewire-testkit --bin casewire-servers

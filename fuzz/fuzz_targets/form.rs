@@ -9,6 +9,8 @@ use url::form_urlencoded;
 
 /// As many as ingest takes by default.
 const MAX: usize = 256;
+/// Bytes of a name: few, so that inputs come to it.
+const NAME_MAX: usize = 16;
 
 fuzz_target!(|raw: &[u8]| {
     let fields = raw.split(|byte| *byte == b'&').filter(|field| !field.is_empty());
@@ -20,6 +22,8 @@ fuzz_target!(|raw: &[u8]| {
     let standard: Vec<_> = form_urlencoded::parse(raw).collect();
     assert_eq!(parsed.len(), standard.len());
     assert!(parsed.iter().zip(&standard).all(|(ours, other)| ours.0 == other.0 && ours.1 == other.1));
+    let short = standard.iter().all(|(name, _)| name.len() <= NAME_MAX);
+    assert_eq!(parsed.check_names(NAME_MAX).is_ok(), short);
     for (name, _) in parsed.iter() {
         let first = standard.iter().find(|(other, _)| other == name).map(|(_, value)| &**value);
         assert_eq!(parsed.get(name), first);

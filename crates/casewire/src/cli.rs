@@ -286,6 +286,9 @@ pub enum AccountCommand {
     #[command(after_help = "Example:\n  casewire account list")]
     List(AsJson),
     /// Give an account its new token; the old one stays valid until --drop-old
+    ///
+    /// Ingest counts which of them signs: drop the old one once its metric
+    /// casewire_webhook_signature_keys_total{key="older_token"} grows no more.
     #[command(
         after_help = "Example:\n  casewire account rotate-token AC… --auth-token-file new.txt\n  casewire account rotate-token AC… --drop-old"
     )]

@@ -7,7 +7,7 @@ use casewire_bus::shard_of;
 use casewire_domain::directory::Method;
 use casewire_domain::{DedupeId, Event, EventKind, Source};
 use casewire_runtime::telemetry::trace;
-use casewire_twilio::content::Content;
+use casewire_twilio::content::{self, Content};
 use casewire_twilio::signature::{self, SignedRequest, verify};
 use casewire_twilio::webhook;
 use chrono::Utc;
@@ -45,6 +45,10 @@ pub(crate) async fn accept(
         &raw.body,
         settings.max_parameters.get().into(),
     )?;
+    content
+        .parameters
+        .check_names(settings.max_parameter_name.get().into())
+        .map_err(content::Error::Malformed)?;
     let account_sid = check_signature(request, &raw, &content, &line, state)?;
     // Only now, since lines differ in their methods: it would tell who is no caller of ours which lines there are.
     check_method(kind, request, &line)?;
@@ -112,7 +116,10 @@ fn check_signature<'a>(
         settings: header(request, signature::SETTINGS_HEADER),
     };
     match (verify(&signed, &line.keys.ring), &line.account_sid) {
-        (Ok(_), Some(account_sid)) => Ok(account_sid),
+        (Ok(verified), Some(account_sid)) => {
+            state.metrics.signed(verified.signer);
+            Ok(account_sid)
+        }
         // A key that could not be opened may have signed it.
         (Err(signature::Refused::Mismatch), _) if !line.keys.complete => Err(Refusal::Sealed),
         (Err(refused), _) => Err(Refusal::Signature(refused)),

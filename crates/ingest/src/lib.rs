@@ -10,6 +10,7 @@ mod routes;
 mod spill;
 mod storage;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -61,6 +62,7 @@ struct State {
     /// The directory from the spill's folder, where there is one.
     memory: Option<Memory>,
     metrics: metrics::Webhooks,
+    health: Health,
     /// One permit for every event that may wait for the stream.
     waiting: Semaphore,
 }
@@ -78,7 +80,16 @@ pub fn build(settings: config::Ingest, parts: Parts) -> Ingest {
     let relief = spill.map(|spill| Relief::new(spill, &settings, stream.shards(), spilling));
     let reach = Reach::new(settings.stream_grace);
     let storage = Storage { stream, relief, reach, metrics: metrics.clone() };
-    let state = Data::new(State { settings, public_url, storage, lines, memory, metrics, waiting });
+    let state = Data::new(State {
+        settings,
+        public_url,
+        storage,
+        lines,
+        memory,
+        metrics,
+        health: health.clone(),
+        waiting,
+    });
 
     let watched = state.clone();
     health.check("directory", move || watched.lines.readiness());
@@ -88,20 +99,25 @@ pub fn build(settings: config::Ingest, parts: Parts) -> Ingest {
 }
 
 impl Ingest {
-    /// Starts what empties the spill, where there is one, until shutdown is requested.
+    /// Starts what empties the spill, where there is one, until shutdown is requested. Should any of it end before, so
+    /// does the process: texts would stay in the spill, and nobody would know.
     pub fn start(&self, shutdown: &Shutdown) {
-        let shards = self.0.storage.relief.as_ref().map_or(0, |_| self.0.storage.shards());
-        for shard in 0..shards {
+        if self.0.storage.relief.is_none() {
+            return;
+        }
+        for shard in 0..self.0.storage.shards() {
             let (state, until) = (self.0.clone(), shutdown.clone());
-            shutdown.spawn(async move {
+            shutdown.spawn_critical("spill drain", async move {
                 if let Some(drain) = state.drain(shard) {
                     drain.run(&until).await;
                 }
+                Ok::<_, Infallible>(())
             });
         }
         let (state, until) = (self.0.clone(), shutdown.token());
-        shutdown.spawn(async move {
+        shutdown.spawn_critical("spill watch", async move {
             let _ = until.run_until_cancelled(state.watch()).await;
+            Ok::<_, Infallible>(())
         });
     }
 
@@ -139,14 +155,23 @@ impl State {
     /// A shard's way out of the spill.
     fn drain(&self, shard: u32) -> Option<Drain<'_>> {
         let (relief, stream) = (self.storage.relief.as_ref()?, self.storage.stream.as_ref());
-        let window = self.settings.drain_window.get().into();
-        Some(Drain { relief, stream, shard, window, pause: self.settings.probe_interval })
+        let settings = &self.settings;
+        Some(Drain {
+            relief,
+            stream,
+            shard,
+            window: settings.drain_window.get().into(),
+            pause: settings.probe_interval,
+            put_off: settings.spill_put_off,
+            beat: self.health.task("spill drain"),
+        })
     }
 
     /// Looks after the spill: how it stands, and which lines there are.
     async fn watch(&self) {
         if let (Some(relief), Some(memory)) = (&self.storage.relief, &self.memory) {
-            tokio::join!(relief.watch(), memory.follow(relief.spill.folder()));
+            let beat = self.health.task("spill watch");
+            tokio::join!(relief.watch(&beat), memory.follow(relief.spill.folder()));
         }
     }
 }

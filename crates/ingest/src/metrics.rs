@@ -7,6 +7,7 @@ use casewire_bus::PublishError;
 use casewire_domain::EventKind;
 use casewire_runtime::ops::Metrics;
 use casewire_runtime::telemetry::trace;
+use casewire_twilio::signature::Signer;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
@@ -72,6 +73,18 @@ label! {
 }
 
 label! {
+    /// Whose key a signature was made with.
+    SigningKey {
+        /// The account's newest auth token.
+        NewestToken = "newest_token",
+        /// A token before it: while it still signs, it cannot go.
+        OlderToken = "older_token",
+        /// A shared key.
+        SharedKey = "shared_key",
+    }
+}
+
+label! {
     /// Why the stream did not take an event.
     Reason {
         /// It did not answer.
@@ -96,6 +109,16 @@ impl From<EventKind> for Kind {
     }
 }
 
+impl From<Signer> for SigningKey {
+    fn from(signer: Signer) -> Self {
+        match signer {
+            Signer::Token(0) => Self::NewestToken,
+            Signer::Token(_) => Self::OlderToken,
+            Signer::SharedKey(_) => Self::SharedKey,
+        }
+    }
+}
+
 impl From<&PublishError> for Reason {
     fn from(error: &PublishError) -> Self {
         match error {
@@ -111,6 +134,11 @@ impl From<&PublishError> for Reason {
 struct Request {
     kind: Kind,
     outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Signed {
+    key: SigningKey,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -149,6 +177,7 @@ fn durations() -> Durations {
 #[derive(Clone)]
 pub(crate) struct Webhooks {
     requests: Family<Request, Counter>,
+    signed: Family<Signed, Counter>,
     durations: Family<Request, Durations, fn() -> Durations>,
     acknowledgements: Family<Shard, Durations, fn() -> Durations>,
     failures: Family<Failure, Counter>,
@@ -159,6 +188,7 @@ impl Webhooks {
     pub(crate) fn register(metrics: &Metrics, shards: u32) -> Self {
         let all = Self {
             requests: Family::default(),
+            signed: Family::default(),
             durations: Family::new_with_constructor(durations),
             acknowledgements: Family::new_with_constructor(durations),
             failures: Family::default(),
@@ -168,6 +198,9 @@ impl Webhooks {
         {
             drop(all.requests.get_or_create(&Request { kind, outcome }));
             drop(all.durations.get_or_create(&Request { kind, outcome }));
+        }
+        for key in SigningKey::ALL {
+            drop(all.signed.get_or_create(&Signed { key: *key }));
         }
         for shard in 0..shards {
             drop(all.acknowledgements.get_or_create(&Shard::new(shard)));
@@ -181,11 +214,18 @@ impl Webhooks {
 
     fn register_in(&self, registry: &mut Registry) {
         registry.register("webhook_requests", "Webhooks by how they ended", self.requests.clone());
+        let help = "Webhooks whose signature holds, by the key it was made with";
+        registry.register("webhook_signature_keys", help, self.signed.clone());
         let help = "Time from a webhook's head to its answer";
         registry.register("webhook_request_duration_seconds", help, self.durations.clone());
         let help = "Time the stream took to say that it has an event";
         registry.register("publish_ack_duration_seconds", help, self.acknowledgements.clone());
         registry.register("publish_failures", "Events the stream did not take", self.failures.clone());
+    }
+
+    /// A webhook's signature holds.
+    pub(crate) fn signed(&self, signer: Signer) {
+        self.signed.get_or_create(&Signed { key: signer.into() }).inc();
     }
 
     /// A webhook was answered.

@@ -30,6 +30,12 @@ pub enum Malformed {
         /// How many are allowed.
         max: usize,
     },
+    /// A name longer than allowed.
+    #[error("a parameter's name has more than {max} bytes")]
+    LongName {
+        /// How many bytes are allowed.
+        max: usize,
+    },
     /// A `%` without two hex digits.
     #[error("a percent sign is not followed by two hex digits")]
     Escape,
@@ -89,6 +95,15 @@ impl Parameters {
             }
         }
         Ok(parameters)
+    }
+
+    /// Refuses names of more than `max` bytes, decoded. For who takes requests: reading has no such bound, since what was
+    /// taken once must stay readable.
+    ///
+    /// # Errors
+    /// [`Malformed::LongName`].
+    pub fn check_names(&self, max: usize) -> Result<(), Malformed> {
+        if self.iter().all(|(name, _)| name.len() <= max) { Ok(()) } else { Err(Malformed::LongName { max }) }
     }
 
     /// Appends a pair.
@@ -232,6 +247,18 @@ mod tests {
         ] {
             assert_eq!(Parameters::parse(raw, 3), Err(why), "{}", raw.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_name_may_be_so_long_once_decoded_and_a_value_longer() -> Result<(), Malformed> {
+        let checked = |raw: &str| Parameters::parse(raw.as_bytes(), 9)?.check_names(4);
+        for fits in ["", "Body=longer", "%42%6F%64%79=x", "=x", "%C3%BC%C3%BC=x"] {
+            checked(fits)?;
+        }
+        for long in ["Body1=x", "a=b&Bodyy", "%C3%BC%C3%BCx="] {
+            assert_eq!(checked(long), Err(Malformed::LongName { max: 4 }), "{long}");
+        }
+        Ok(())
     }
 
     #[test]

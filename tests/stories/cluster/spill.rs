@@ -11,8 +11,8 @@ const CLIENTS: u64 = 16;
 const PAUSE: Duration = Duration::from_millis(80);
 const AWAY: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(90);
-/// What is promised, which a release build must keep: `cargo test --release -p casewire --test stories cluster::spill`. A
-/// debug build beside other tests shows that nobody is sent away, and is allowed its time.
+/// What is promised, which a release build must keep: `make spill-figures`. A debug build beside other tests shows that
+/// nobody is sent away, and is allowed its time.
 const PROMISED: Promised = if cfg!(debug_assertions) {
     Promised { p99: Duration::from_secs(5), rate: 0.2, drain: 1.5 }
 } else {

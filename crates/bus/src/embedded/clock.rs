@@ -17,7 +17,12 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start() -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::at(SystemTime::now())
+    }
+
+    /// A clock that takes this for the time of day.
+    pub(super) fn at(time: SystemTime) -> Self {
+        let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { started_at: millis(since_1970), started: Instant::now() }
     }
 

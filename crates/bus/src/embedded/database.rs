@@ -140,19 +140,23 @@ pub(super) async fn next_visible(connection: &mut SqliteConnection, shard: u32) 
         .await
 }
 
-/// Puts an entry off, if it is still in the hands of this attempt.
-pub(super) async fn put_off(
+/// Frees an entry at a later time, if it is still in the hands of this attempt. That it was put off once stays with it.
+pub(super) async fn free(
     connection: &mut SqliteConnection,
     sequence: i64,
     attempt: i64,
-    until: i64,
+    at: i64,
+    put_off: bool,
 ) -> sqlx::Result<()> {
-    sqlx::query("UPDATE entry SET visible_at = ?1, leased = 0 WHERE sequence = ?2 AND attempts = ?3")
-        .bind(until)
-        .bind(sequence)
-        .bind(attempt)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "UPDATE entry SET visible_at = ?1, leased = 0, put_off = max(put_off, ?4) WHERE sequence = ?2 AND attempts = ?3",
+    )
+    .bind(at)
+    .bind(sequence)
+    .bind(attempt)
+    .bind(put_off)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -190,17 +194,27 @@ pub(super) async fn remove(
     .await
 }
 
+/// How a shard stands.
+pub(super) struct Counted {
+    pub(super) backlog: Backlog,
+    /// Entries that were put off at least once.
+    pub(super) put_off: u64,
+    /// When the oldest of the others was stored.
+    pub(super) waiting_since: Option<i64>,
+}
+
 /// How every shard stands that holds anything.
-pub(super) async fn count(connection: &mut SqliteConnection) -> sqlx::Result<Vec<Backlog>> {
+pub(super) async fn count(connection: &mut SqliteConnection) -> sqlx::Result<Vec<Counted>> {
     let rows = sqlx::query(
-        "SELECT shard, sum(attempts = 0), sum(attempts > 0), sum(attempts > 1), count(*), sum(size), min(stored_at)
+        "SELECT shard, sum(attempts = 0), sum(attempts > 0), sum(attempts > 1), count(*), sum(size), min(stored_at),
+             sum(put_off), min(stored_at) FILTER (WHERE put_off = 0)
          FROM entry GROUP BY shard",
     )
     .fetch_all(connection)
     .await?;
     let number = |row: &sqlx::sqlite::SqliteRow, index| row.try_get::<i64, _>(index).map(i64::cast_unsigned);
-    let backlog = rows.iter().map(|row| {
-        Ok(Backlog {
+    let counted = rows.iter().map(|row| {
+        let backlog = Backlog {
             shard: row.try_get(0)?,
             pending: number(row, 1)?,
             ack_pending: number(row, 2)?,
@@ -209,7 +223,8 @@ pub(super) async fn count(connection: &mut SqliteConnection) -> sqlx::Result<Vec
             bytes: number(row, 5)?,
             limit_bytes: 0,
             oldest_at: chrono::DateTime::from_timestamp_millis(row.try_get(6)?),
-        })
+        };
+        Ok(Counted { backlog, put_off: number(row, 7)?, waiting_since: row.try_get(8)? })
     });
-    backlog.collect()
+    counted.collect()
 }

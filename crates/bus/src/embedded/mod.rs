@@ -9,6 +9,7 @@ mod consumer;
 mod database;
 mod request;
 mod schema;
+mod standing;
 mod writer;
 
 use std::path::Path;
@@ -23,8 +24,10 @@ use tokio::time::timeout;
 
 pub use config::EmbeddedConfig;
 pub use schema::OpenError;
+pub use standing::Standing;
 
 use crate::{Backlog, ConsumeError, Consumer, PrepareError, PublishError, Published, Stream};
+use clock::Clock;
 use consumer::EmbeddedConsumer;
 use request::{Publish, Request};
 use writer::Writer;
@@ -44,16 +47,18 @@ impl EmbeddedStream {
     /// Opens the stream in this file, creating it if need be; its folder must exist. What an earlier process had in
     /// work is free again, since only one process can have the file.
     pub async fn open(path: &Path, config: EmbeddedConfig) -> Result<Self, OpenError> {
-        let connection = schema::open(path, &config).await?;
-        Ok(Self::over(connection, config).await?)
+        let clock = Clock::start();
+        let connection = schema::open(path, &config, clock.now()).await?;
+        Ok(Self::over(connection, config, clock).await?)
     }
 
-    async fn over(connection: SqliteConnection, config: EmbeddedConfig) -> sqlx::Result<Self> {
+    async fn over(connection: SqliteConnection, config: EmbeddedConfig, clock: Clock) -> sqlx::Result<Self> {
         let (requests, received) = mpsc::channel(config.queue.max(1));
         let arrivals: Arc<[_]> = (0..config.shards.max(1)).map(|_| watch::Sender::new(())).collect();
         let writing = Arc::new(AtomicBool::new(true));
         let writer =
-            Writer::new(connection, received, arrivals.clone(), config.clone(), writing.clone()).await?;
+            Writer::new(connection, received, arrivals.clone(), config.clone(), clock, writing.clone())
+                .await?;
         tokio::spawn(writer.run());
         Ok(Self { config, requests, arrivals, writing })
     }
@@ -66,6 +71,16 @@ impl EmbeddedStream {
             // An error means that the writer is gone, which is what was wanted.
             let _ = closed.await;
         }
+    }
+
+    /// How it stands.
+    ///
+    /// # Errors
+    /// When the file cannot be asked.
+    pub async fn standing(&self) -> Result<Standing, ConsumeError> {
+        let (reply, counted) = oneshot::channel();
+        self.requests.send(Request::Count(reply)).await.map_err(|_| ConsumeError::Unavailable)?;
+        counted.await.map_err(|_| ConsumeError::Unavailable)?
     }
 
     async fn store(&self, publish: Request, stored: Reply<PublishError>) -> Result<Published, PublishError> {
@@ -115,9 +130,7 @@ impl Stream for EmbeddedStream {
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, ConsumeError> {
-        let (reply, counted) = oneshot::channel();
-        self.requests.send(Request::Count(reply)).await.map_err(|_| ConsumeError::Unavailable)?;
-        counted.await.map_err(|_| ConsumeError::Unavailable)?
+        self.standing().await.map(|standing| standing.shards)
     }
 
     fn connected(&self) -> bool {
@@ -126,77 +139,4 @@ impl Stream for EmbeddedStream {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use casewire_domain::{DedupeId, EventKind, Source};
-
-    use super::*;
-    use crate::ack_all;
-
-    fn event(number: usize) -> Event {
-        Event {
-            dedupe_id: DedupeId::new(format!("i:AC1:SM{number}")).expect("an id"),
-            kind: EventKind::Message,
-            source: Source::Webhook,
-            line: "demo".into(),
-            method: "POST".into(),
-            target: "/inbound/demo".into(),
-            content_type: String::new(),
-            body: vec![b'x'; 1000],
-            received_at: chrono::DateTime::UNIX_EPOCH,
-            trace: Default::default(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_disk_without_room_refuses_and_loses_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let config = EmbeddedConfig::default();
-        let mut connection = schema::open(&folder.path().join("stream.db"), &config).await.expect("a file");
-        // SQLite then says what it says when the disk is full.
-        sqlx::raw_sql("PRAGMA max_page_count = 60").execute(&mut connection).await.expect("a limit");
-        let stream = EmbeddedStream::over(connection, config).await.expect("a stream");
-
-        let mut accepted = Vec::new();
-        for number in 0..200 {
-            match stream.publish(&event(number), 0).await {
-                Ok(published) => accepted.push(published.sequence),
-                Err(error) => assert_eq!(error, PublishError::Full),
-            }
-        }
-        assert!((10..190).contains(&accepted.len()), "{} were accepted", accepted.len());
-        let mut consumer = stream.consume(0).await.expect("a consumer");
-        let deliveries = consumer.fetch(1000, Duration::from_secs(5)).await.expect("what was accepted");
-        assert_eq!(deliveries.iter().map(|delivery| delivery.sequence).collect::<Vec<_>>(), accepted);
-        ack_all(deliveries).await.expect("acknowledged");
-        let again = stream.publish(&event(199), 0).await.expect("there is room again");
-        assert!(!again.duplicate, "what was refused is not remembered");
-    }
-
-    #[tokio::test]
-    async fn a_transaction_that_the_file_ended_by_itself_costs_that_group_alone() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("stream.db");
-        let config = EmbeddedConfig::default();
-        let mut connection = schema::open(&path, &config).await.expect("a file");
-        // What a full disk does to a transaction that is under way.
-        let ends_it = "CREATE TRIGGER full BEFORE INSERT ON payload WHEN NEW.dedupe_id LIKE '%bad' \
-                       BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
-        sqlx::raw_sql(ends_it).execute(&mut connection).await.expect("a trigger");
-        let stream = EmbeddedStream::over(connection, config.clone()).await.expect("a stream");
-        let mut bad = event(0);
-        bad.dedupe_id = DedupeId::new("bad").expect("an id");
-        for number in 1..4 {
-            assert!(stream.publish(&bad, 0).await.is_err());
-            assert!(!stream.connected(), "what cannot be written is not ready");
-            stream.publish(&event(number), 0).await.expect("stored");
-            assert!(stream.connected());
-        }
-        stream.close().await;
-        let stream = EmbeddedStream::open(&path, config).await.expect("the same file");
-        let mut consumer = stream.consume(0).await.expect("a consumer");
-        let stored = consumer.fetch(10, Duration::from_secs(5)).await.expect("what was accepted");
-        assert_eq!(stored.len(), 3);
-    }
-}
+mod tests;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::database::Leased;
-use super::schema;
-use crate::{Backlog, ConsumeError, PublishError, Published};
+use super::{Standing, schema};
+use crate::{ConsumeError, PublishError, Published};
 
 /// What an entry takes in the file beside its payload and its id, roughly.
 const OVERHEAD_BYTES: u64 = 100;
@@ -19,7 +19,7 @@ pub(super) enum Request {
     Ack(i64),
     Retry(Retry),
     Hold(Hold),
-    Count(oneshot::Sender<Result<Vec<Backlog>, ConsumeError>>),
+    Count(oneshot::Sender<Result<Standing, ConsumeError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Group {
     pub(super) holds: Vec<Hold>,
     pub(super) publishes: Vec<Publish>,
     pub(super) leases: Vec<Lease>,
-    pub(super) counts: Vec<oneshot::Sender<Result<Vec<Backlog>, ConsumeError>>>,
+    pub(super) counts: Vec<oneshot::Sender<Result<Standing, ConsumeError>>>,
     pub(super) close: Option<oneshot::Sender<()>>,
 }
 
@@ -122,7 +122,7 @@ impl Group {
             let _ = lease.reply.send(Ok(handed));
         }
         for reply in self.counts {
-            let _ = reply.send(Ok(outcome.backlog.clone()));
+            let _ = reply.send(Ok(outcome.standing.clone()));
         }
     }
 
@@ -146,5 +146,5 @@ impl Group {
 pub(super) struct Outcome {
     pub(super) published: Vec<Result<Published, PublishError>>,
     pub(super) handed: Vec<Handed>,
-    pub(super) backlog: Vec<Backlog>,
+    pub(super) standing: Standing,
 }

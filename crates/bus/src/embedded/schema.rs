@@ -21,7 +21,8 @@ const SCHEMA: &str = "
         visible_at INTEGER NOT NULL,
         leased INTEGER NOT NULL DEFAULT 0,
         attempts INTEGER NOT NULL DEFAULT 0,
-        size INTEGER NOT NULL
+        size INTEGER NOT NULL,
+        put_off INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE payload (
         sequence INTEGER PRIMARY KEY,
@@ -75,7 +76,12 @@ pub(super) fn no_room(error: &sqlx::Error) -> bool {
     code(error) == Some(SQLITE_FULL)
 }
 
-pub(super) async fn open(path: &Path, config: &EmbeddedConfig) -> Result<SqliteConnection, OpenError> {
+/// Opens the file for the one who has it from `now` on.
+pub(super) async fn open(
+    path: &Path,
+    config: &EmbeddedConfig,
+    now: i64,
+) -> Result<SqliteConnection, OpenError> {
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -92,10 +98,10 @@ pub(super) async fn open(path: &Path, config: &EmbeddedConfig) -> Result<SqliteC
         .await?;
     match version(&mut connection).await? {
         0 => create(&mut connection).await?,
-        VERSION => {}
+        VERSION => complete(&mut connection).await?,
         other => return Err(OpenError::Version(other)),
     }
-    release(&mut connection, config.shards.max(1)).await?;
+    release(&mut connection, config.shards.max(1), now).await?;
     Ok(connection)
 }
 
@@ -109,11 +115,25 @@ async fn create(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     tx.commit().await
 }
 
-/// Frees what an earlier process had in work, and folds shards that are no more into those that are.
-async fn release(connection: &mut SqliteConnection, shards: u32) -> sqlx::Result<()> {
+/// Adds what an earlier casewire of this version did not have. It can do without, so that the version stays and whoever
+/// goes back to it keeps what is in the file.
+async fn complete(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let there = sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('entry') WHERE name = 'put_off'");
+    let there: i64 = there.fetch_one(&mut *connection).await?;
+    if there == 0 {
+        let add = "ALTER TABLE entry ADD COLUMN put_off INTEGER NOT NULL DEFAULT 0";
+        sqlx::raw_sql(add).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Frees what an earlier process had in work or had put off, and folds shards that are no more into those that are. Until
+/// when an entry was put off is a time of that process's clock, which may have been wrong by years.
+async fn release(connection: &mut SqliteConnection, shards: u32, now: i64) -> sqlx::Result<()> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("UPDATE entry SET visible_at = ?1, leased = 0 WHERE leased = 1")
+    sqlx::query("UPDATE entry SET visible_at = ?1, leased = 0 WHERE leased = 1 OR visible_at > ?2")
         .bind(LONG_AGO)
+        .bind(now)
         .execute(&mut *tx)
         .await?;
     sqlx::query("UPDATE entry SET shard = shard % ?1 WHERE shard >= ?1")

@@ -7,10 +7,10 @@ use std::time::Duration;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, watch};
 
-use super::EmbeddedConfig;
 use super::clock::{Clock, millis};
 use super::database;
 use super::request::{Group, Handed, Lease, Outcome, Publish, Request};
+use super::{EmbeddedConfig, Standing};
 use crate::{Backlog, PublishError, Published};
 
 /// What the writer knows without asking the file; taken over only when a transaction has committed.
@@ -25,8 +25,8 @@ impl Ledger {
     async fn read(connection: &mut SqliteConnection, shards: usize) -> sqlx::Result<Self> {
         let last_sequence = database::last_sequence(connection).await?;
         let mut ledger = Self { last_sequence, held: vec![0; shards] };
-        for shard in database::count(connection).await? {
-            *ledger.held(shard.shard) += shard.bytes;
+        for counted in database::count(connection).await? {
+            *ledger.held(counted.backlog.shard) += counted.backlog.bytes;
         }
         Ok(ledger)
     }
@@ -68,10 +68,11 @@ impl Writer {
         requests: mpsc::Receiver<Request>,
         arrivals: Arc<[watch::Sender<()>]>,
         config: EmbeddedConfig,
+        clock: Clock,
         writing: Arc<AtomicBool>,
     ) -> sqlx::Result<Self> {
         let ledger = Ledger::read(&mut connection, arrivals.len()).await?;
-        Ok(Self { connection, requests, arrivals, config, clock: Clock::start(), ledger, writing })
+        Ok(Self { connection, requests, arrivals, config, clock, ledger, writing })
     }
 
     /// Serves until it is closed or nobody is left to ask.
@@ -158,7 +159,9 @@ impl Step<'_> {
         self.remove(&group.acks).await?;
         for retry in &group.retries {
             let until = self.in_future(retry.after);
-            database::put_off(self.connection, retry.sequence, retry.attempt, until).await?;
+            // To be had again at once is not put off: whoever had it stood in its way, not the event itself.
+            let put_off = !retry.after.is_zero();
+            database::free(self.connection, retry.sequence, retry.attempt, until, put_off).await?;
         }
         for hold in &group.holds {
             let until = self.in_future(self.config.ack_wait);
@@ -169,7 +172,7 @@ impl Step<'_> {
             outcome.handed.push(self.lease(lease).await?);
         }
         if !group.counts.is_empty() {
-            outcome.backlog = self.count().await?;
+            outcome.standing = self.count().await?;
         }
         Ok(outcome)
     }
@@ -222,14 +225,17 @@ impl Step<'_> {
         Ok(Handed { entries, next_in })
     }
 
-    async fn count(&mut self) -> sqlx::Result<Vec<Backlog>> {
+    async fn count(&mut self) -> sqlx::Result<Standing> {
         let counted = database::count(self.connection).await?;
-        let shards = (0_u32..).take(self.ledger.held.len());
-        let backlog = shards.map(|shard| {
-            let counted = counted.iter().find(|backlog| backlog.shard == shard).cloned().unwrap_or_default();
+        let put_off = counted.iter().map(|shard| shard.put_off).sum();
+        let oldest = counted.iter().filter_map(|shard| shard.waiting_since).min();
+        let waiting = oldest.map(|at| Duration::from_millis((self.now - at).max(0).cast_unsigned()));
+        let of = |shard| counted.iter().find(|counted| counted.backlog.shard == shard);
+        let shards = (0_u32..).take(self.ledger.held.len()).map(|shard| {
+            let counted = of(shard).map(|counted| counted.backlog.clone()).unwrap_or_default();
             Backlog { shard, limit_bytes: self.config.max_bytes, ..counted }
         });
-        Ok(backlog.collect())
+        Ok(Standing { shards: shards.collect(), put_off, waiting })
     }
 
     /// Ids stored up to this moment are forgotten.

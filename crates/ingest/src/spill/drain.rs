@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use casewire_bus::{ConsumeError, Consumer, Delivery, PublishError, Published, Stream, ack_all};
-use casewire_domain::{Event, Source};
+use casewire_bus::{ConsumeError, Consumer, Delivery, PublishError, Published, Stream};
+use casewire_domain::{DedupeId, Event, Source};
+use casewire_runtime::ops::Beat;
 use casewire_runtime::shutdown::Shutdown;
 use futures_util::future::join_all;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{error, warn};
 
 use super::Relief;
 
+// None of these delays a text whose stream and disk are well: constants.
+
 /// How long a look into an empty spill lasts; what arrives ends it at once.
 const WAIT: Duration = Duration::from_secs(5);
-/// Pause after the spill's own file failed.
+/// Pause after the spill's own file failed: long enough not to flood the log.
 const FILE_PAUSE: Duration = Duration::from_secs(1);
-/// An event that the stream refuses for its own sake, or that cannot be read, comes again after this time and lets
-/// the others pass meanwhile. It stays until it is taken.
-const PUT_OFF: Duration = Duration::from_secs(60);
+/// Longest the spill's file is waited for. A disk that hangs is no reason to end an ingest whose stream may be well, so
+/// that a task does not hang with it: short enough to give signs of life.
+const FILE_WAIT: Duration = Duration::from_secs(10);
 
 /// One shard's way out of the spill.
 pub(crate) struct Drain<'a> {
@@ -28,26 +31,40 @@ pub(crate) struct Drain<'a> {
     pub(crate) window: usize,
     /// Pause after a failure.
     pub(crate) pause: Duration,
+    /// When an event comes again that the stream refused for its own sake, or that cannot be read. It lets the others
+    /// pass meanwhile, and stays until it is taken.
+    pub(crate) put_off: Duration,
+    pub(crate) beat: Beat,
+}
+
+/// What becomes of an event that left, or did not.
+enum Fate {
+    /// The stream has it.
+    Done,
+    /// The stream does not do its part: it is the first to go again.
+    Again,
+    /// It is the event itself that does not go.
+    PutOff,
 }
 
 /// What came of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
-    /// There was nothing.
-    Empty,
-    /// All that could be settled was.
+    /// All that could be settled was, if there was anything.
     Went,
     /// The stream, or the spill's file, did not do its part.
     Failed,
 }
 
 impl Drain<'_> {
-    /// Drains until the end is asked for, and then what still can be at once.
+    /// Drains until the end is asked for, and finishes what it then has in hand. The rest stays: how much there is must
+    /// not decide how long an end takes.
     pub(crate) async fn run(self, shutdown: &Shutdown) {
         let Some(mut consumer) = self.consumer(shutdown).await else { return };
-        loop {
-            let round = match self.take(&mut *consumer, shutdown).await {
-                Ok(window) if window.is_empty() => Round::Empty,
+        while !shutdown.is_requested() {
+            self.beat.now();
+            let taken = timeout(WAIT + FILE_WAIT, self.take(&mut *consumer, shutdown)).await;
+            let round = match taken.unwrap_or(Err(ConsumeError::Unavailable)) {
                 Ok(window) => self.bring(window).await,
                 Err(error) => {
                     warn!(event = "spill_unreadable", %error, "the spill cannot be read");
@@ -55,9 +72,6 @@ impl Drain<'_> {
                     Round::Failed
                 }
             };
-            if round != Round::Went && shutdown.is_requested() {
-                return;
-            }
             if round == Round::Failed {
                 let _ = shutdown.token().run_until_cancelled(sleep(self.pause)).await;
             }
@@ -82,6 +96,7 @@ impl Drain<'_> {
 
     async fn consumer(&self, shutdown: &Shutdown) -> Option<Box<dyn Consumer>> {
         while !shutdown.is_requested() {
+            self.beat.now();
             match self.relief.spill.file.consume(self.shard).await {
                 Ok(consumer) => return Some(consumer),
                 Err(error) => warn!(event = "spill_unreadable", %error, "the spill cannot be read"),
@@ -94,26 +109,42 @@ impl Drain<'_> {
     /// Publishes a window in its order, all under way at once, and settles it.
     async fn bring(&self, window: Vec<Delivery>) -> Round {
         let answers = join_all(window.iter().map(|delivery| self.publish(delivery))).await;
-        let (mut round, mut done) = (Round::Went, Vec::new());
-        for (delivery, answer) in window.into_iter().zip(answers) {
-            match answer {
-                Some(Ok(published)) if published.sequence > 0 => {
-                    self.relief.stored(self.shard);
-                    self.relief.metrics.drained(self.shard);
-                    done.push(delivery);
-                }
-                Some(Err(PublishError::Timeout | PublishError::Unavailable | PublishError::Full)) => {
-                    self.relief.failed(self.shard);
-                    round = Round::Failed;
-                    // It cannot be put back when the file is gone, and then comes again at the next start.
-                    let _ = delivery.retry(Duration::ZERO).await;
-                }
-                refused => self.put_off(delivery, refused).await,
+        self.beat.now();
+        let fates: Vec<_> =
+            window.iter().zip(answers).map(|(delivery, answer)| self.fate(delivery, answer)).collect();
+        let failed = fates.iter().any(|fate| matches!(fate, Fate::Again));
+        // What could not be settled comes again after its wait, and is then a duplicate if the stream had it.
+        let settled = timeout(FILE_WAIT, settle(window.into_iter().zip(fates), self.put_off));
+        let _ = settled.await;
+        if failed { Round::Failed } else { Round::Went }
+    }
+
+    /// What becomes of an event with this answer of the stream; `None` when it could not be read.
+    fn fate(&self, delivery: &Delivery, answer: Option<Result<Published, PublishError>>) -> Fate {
+        let why = match answer {
+            Some(Ok(published)) if published.sequence > 0 => {
+                self.relief.stored(self.shard);
+                self.relief.metrics.drained(self.shard);
+                return Fate::Done;
             }
-        }
-        // What could not be acknowledged is published again, as a duplicate.
-        let _ = ack_all(done).await;
-        round
+            Some(Err(PublishError::Timeout | PublishError::Unavailable | PublishError::Full)) => {
+                self.relief.failed(self.shard);
+                return Fate::Again;
+            }
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(_)) => "the stream gave it no place".to_owned(),
+            None => "it cannot be read by this version".to_owned(),
+        };
+        let id = delivery.event.as_ref().map(|event| &event.dedupe_id).ok();
+        let id = id.map_or("unknown", DedupeId::as_str);
+        error!(
+            event = "spill_put_off",
+            shard = self.shard,
+            messaging.message.id = id,
+            "an event stays in the spill: {why}"
+        );
+        self.relief.metrics.put_off(self.shard);
+        Fate::PutOff
     }
 
     /// Publishes an event that can be read.
@@ -122,15 +153,15 @@ impl Drain<'_> {
         let event = Event { source: Source::Spill, ..event.clone() };
         Some(self.stream.publish(&event, self.shard).await)
     }
+}
 
-    async fn put_off(&self, delivery: Delivery, answer: Option<Result<Published, PublishError>>) {
-        let why = match answer {
-            Some(Err(error)) => error.to_string(),
-            Some(Ok(_)) => "the stream gave it no place".to_owned(),
-            None => "it cannot be read by this version".to_owned(),
+/// Tells the spill what became of its events. Each is tried, whatever became of the others.
+async fn settle(events: impl Iterator<Item = (Delivery, Fate)>, put_off: Duration) {
+    for (delivery, fate) in events {
+        let _ = match fate {
+            Fate::Done => delivery.ack().await,
+            Fate::Again => delivery.retry(Duration::ZERO).await,
+            Fate::PutOff => delivery.retry(put_off).await,
         };
-        error!(event = "spill_put_off", shard = self.shard, "an event stays in the spill: {why}");
-        self.relief.metrics.put_off(self.shard);
-        let _ = delivery.retry(PUT_OFF).await;
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::AtomicU64;
 
+use casewire_bus::embedded::Standing;
 use casewire_bus::{Backlog, PublishError};
 use casewire_runtime::ops::Metrics;
-use chrono::Utc;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -51,6 +51,7 @@ pub(crate) struct Spilling {
     refused: Family<Refused, Counter>,
     pub(super) open: Family<Shard, Gauge>,
     events: Gauge,
+    events_put_off: Gauge,
     bytes: Gauge,
     oldest: Gauge<f64, AtomicU64>,
     taking: Gauge,
@@ -88,8 +89,11 @@ impl Spilling {
         let help = "Whether a shard's events go straight to the spill (1) or to the stream (0)";
         registry.register("spill_breaker_open", help, self.open.clone());
         registry.register("spill_events", "Events in the spill", self.events.clone());
+        let help =
+            "Of these, events that were put off, because the stream refused them or they cannot be read";
+        registry.register("spill_events_put_off", help, self.events_put_off.clone());
         registry.register("spill_bytes", "Bytes of the events in the spill", self.bytes.clone());
-        let help = "How long the oldest event has been in the spill";
+        let help = "How long the oldest event has been in the spill, but for those that were put off";
         registry.register("spill_oldest_age_seconds", help, self.oldest.clone());
         let help = "Whether the spill would take an event (1) or is full, too old or broken (0)";
         registry.register("spill_taking", help, self.taking.clone());
@@ -117,14 +121,13 @@ impl Spilling {
     }
 
     /// How the spill stands.
-    pub(super) fn stands(&self, depth: &[Backlog], taking: bool) {
-        let sum = |of: fn(&Backlog) -> u64| depth.iter().map(of).fold(0, u64::saturating_add);
+    pub(super) fn stands(&self, standing: &Standing, taking: bool) {
+        let sum = |of: fn(&Backlog) -> u64| standing.shards.iter().map(of).fold(0, u64::saturating_add);
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.events.set(gauge(sum(|shard| shard.messages)));
         self.bytes.set(gauge(sum(|shard| shard.bytes)));
-        let oldest = depth.iter().filter_map(|shard| shard.oldest_at).min();
-        let age = oldest.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default();
-        self.oldest.set(age.as_secs_f64());
+        self.events_put_off.set(gauge(standing.put_off));
+        self.oldest.set(standing.waiting.unwrap_or_default().as_secs_f64());
         self.taking.set(taking.into());
     }
 }
@@ -137,7 +140,7 @@ mod tests {
     fn a_spill_that_cannot_be_read_holds_what_it_held() {
         let metrics = Spilling::default();
         let shard = Backlog { messages: 3, bytes: 900, ..Backlog::default() };
-        metrics.stands(&[shard.clone(), shard], true);
+        metrics.stands(&Standing { shards: vec![shard.clone(), shard], ..Standing::default() }, true);
         metrics.unreadable();
         assert_eq!((metrics.events.get(), metrics.bytes.get(), metrics.taking.get()), (6, 1800, 0));
     }

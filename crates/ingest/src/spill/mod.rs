@@ -20,13 +20,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use casewire_bus::{Backlog, EmbeddedConfig, EmbeddedStream, PublishError, Stream, embedded::OpenError};
+use casewire_bus::embedded::{OpenError, Standing};
+use casewire_bus::{Backlog, EmbeddedConfig, EmbeddedStream, PublishError, Stream};
 use casewire_domain::Event;
 use casewire_domain::directory::Directory;
 use casewire_runtime::config;
-use chrono::{DateTime, TimeDelta, Utc};
+use casewire_runtime::ops::Beat;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 
 use breaker::Breaker;
@@ -38,13 +39,16 @@ use reserve::Reserve;
 
 /// The file of events.
 const FILE: &str = "spill.db";
-/// When an event is brought to the stream again whose removal failed, on a full disk say. Longer than the stream may
-/// take to answer.
-const ACK_WAIT: Duration = Duration::from_secs(6);
-/// How often depth and age are looked at.
+// What follows is how often and how long we look, which changes nothing for anybody but the one who counts: constants.
+
+/// How often depth and age are looked at: a scrape is ten times rarer, and a bound is overrun by a second at most.
 const LOOK: Duration = Duration::from_secs(1);
 /// Counting many events takes the file's one writer a while; at most this part of its time is spent so.
 const LOOK_SHARE: u32 = 20;
+/// Longest such a look may take: a disk that hangs is told of, and does not make the one who looks hang too.
+const LOOK_WAIT: Duration = Duration::from_secs(10);
+/// Longest time between two looks. With a look well below what a task without a sign of life may take.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The spill cannot be opened. Final, until a person acts.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +82,7 @@ pub struct Spill {
     file: EmbeddedStream,
     reserve: Reserve,
     max_bytes: u64,
-    max_age: TimeDelta,
+    max_age: Duration,
     /// Whether its oldest event waits for too long.
     aged: AtomicBool,
     /// Whether it holds all it may.
@@ -100,13 +104,13 @@ impl Spill {
             max_bytes,
             max_total_bytes: max_bytes,
             publish_timeout: settings.spill_timeout,
-            ack_wait: ACK_WAIT,
+            ack_wait: settings.spill_ack_wait,
             // What has left it is remembered by those who outlive it, the stream and the database: no answer here may
             // rest on what the stream had once.
             duplicate_window: Duration::ZERO,
             ..EmbeddedConfig::default()
         };
-        let reserve = Reserve::of(&folder);
+        let reserve = Reserve::of(&folder, settings.spill_reserve);
         let mut opened = EmbeddedStream::open(&folder.file(FILE), config.clone()).await;
         if matches!(opened, Err(OpenError::Database(_))) {
             // A full disk: what was set aside for that may be enough.
@@ -119,9 +123,8 @@ impl Spill {
         })?;
         let empty = file.backlog().await.is_ok_and(|depth| is_empty(&depth));
         reserve.renew(empty).await;
-        let max_age = TimeDelta::from_std(settings.spill_max_age).unwrap_or(TimeDelta::MAX);
         let (aged, full) = Default::default();
-        Ok(Self { folder, file, reserve, max_bytes, max_age, aged, full })
+        Ok(Self { folder, file, reserve, max_bytes, max_age: settings.spill_max_age, aged, full })
     }
 
     /// The directory as it was last seen, until the stream's own comes.
@@ -180,15 +183,15 @@ impl Spill {
         self.reserve.give_up();
     }
 
-    /// Takes note of how it stands.
-    fn note(&self, depth: &[Backlog], now: DateTime<Utc>) {
-        let oldest = depth.iter().filter_map(|shard| shard.oldest_at).min();
-        let aged = oldest.is_some_and(|at| now - at > self.max_age);
+    /// Takes note of how it stands. What the stream answered for and refused waits for a person, not for the stream: its
+    /// age says nothing of others.
+    fn note(&self, standing: &Standing) {
+        let aged = standing.waiting.is_some_and(|age| age > self.max_age);
         if aged && !self.aged.swap(aged, Ordering::Relaxed) {
             error!(event = "spill_aged", "events wait in the spill for too long: no further ones are taken");
         }
         self.aged.store(aged, Ordering::Relaxed);
-        let held = depth.iter().fold(0_u64, |sum, shard| sum.saturating_add(shard.bytes));
+        let held = standing.shards.iter().fold(0_u64, |sum, shard| sum.saturating_add(shard.bytes));
         // Nearly full counts as full only to those who ask whether to send us more.
         if held < self.max_bytes / 20 * 19 {
             self.full.store(false, Ordering::Relaxed);
@@ -249,17 +252,25 @@ impl Relief {
     }
 
     /// Looks at depth and age for ever.
-    pub(crate) async fn watch(&self) {
+    pub(crate) async fn watch(&self, beat: &Beat) {
         loop {
+            beat.now();
             let started = Instant::now();
-            if let Ok(depth) = self.spill.file.backlog().await {
-                self.spill.note(&depth, Utc::now());
-                self.spill.reserve.renew(is_empty(&depth)).await;
-                self.metrics.stands(&depth, self.spill.is_taking());
-            } else {
+            if timeout(LOOK_WAIT, self.look()).await.is_err() {
                 self.metrics.unreadable();
             }
-            tokio::time::sleep(LOOK.max(started.elapsed() * LOOK_SHARE)).await;
+            let pause = LOOK.max(started.elapsed() * LOOK_SHARE);
+            tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+        }
+    }
+
+    async fn look(&self) {
+        if let Ok(standing) = self.spill.file.standing().await {
+            self.spill.note(&standing);
+            self.spill.reserve.renew(is_empty(&standing.shards)).await;
+            self.metrics.stands(&standing, self.spill.is_taking());
+        } else {
+            self.metrics.unreadable();
         }
     }
 }

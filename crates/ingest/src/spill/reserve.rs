@@ -9,16 +9,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use casewire_runtime::config::Size;
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::folder::Folder;
 
 const FILE: &str = "reserve";
-/// What the way out needs at most: SQLite's log until it is written back (1,000 pages, 4 MiB) and the file grown by as
-/// much, twice over.
-const MOST: u64 = 16 << 20;
-/// Of a small disk, this part.
+/// Of a small disk, this part: as much as it may lose for what seldom comes.
 const SHARE: u64 = 8;
 
 /// The room, or the lack of it. Cheap to clone; every clone is the same.
@@ -26,15 +25,29 @@ const SHARE: u64 = 8;
 pub(super) struct Reserve {
     folder: PathBuf,
     file: PathBuf,
+    /// Bytes of it, unless the disk is small.
+    most: u64,
     given_up: Arc<AtomicBool>,
+    making: Arc<Mutex<()>>,
 }
 
 impl Reserve {
-    /// Of this folder; made by the first [`Reserve::renew`], unless an earlier run left one.
-    pub(super) fn of(folder: &Folder) -> Self {
-        let file = folder.file(FILE);
-        let given_up = Arc::new(AtomicBool::new(!file.exists()));
-        Self { folder: folder.file(""), file, given_up }
+    /// Of this folder and at most this size; made by the first [`Reserve::renew`], unless an earlier run left one.
+    pub(super) fn of(folder: &Folder, most: Size) -> Self {
+        let this = Self {
+            folder: folder.file(""),
+            file: folder.file(FILE),
+            most: most.bytes(),
+            given_up: Arc::default(),
+            making: Arc::default(),
+        };
+        this.given_up.store(!this.is_whole(), Ordering::Relaxed);
+        this
+    }
+
+    /// Whether the room is there, all of it: a run that was killed may have left a part.
+    fn is_whole(&self) -> bool {
+        fs::metadata(&self.file).is_ok_and(|file| file.len() == self.size())
     }
 
     /// Whether it is given up: nothing new may be stored.
@@ -63,8 +76,14 @@ impl Reserve {
         if !self.is_given_up() {
             return;
         }
+        // Who waited for it before may have given up on a slow disk.
+        let Ok(making) = Arc::clone(&self.making).try_lock_owned() else { return };
         let this = self.clone();
-        let made = spawn_blocking(move || this.make()).await.unwrap_or_else(|error| Err(error.into()));
+        let made = spawn_blocking(move || {
+            let _making = making;
+            this.make()
+        });
+        let made = made.await.unwrap_or_else(|error| Err(error.into()));
         if made.as_ref().is_ok_and(|made| *made) || empty {
             self.given_up.store(false, Ordering::Relaxed);
             info!(event = "spill_reserve", "the spill takes events");
@@ -76,7 +95,12 @@ impl Reserve {
 
     /// Whether there was room.
     fn make(&self) -> io::Result<bool> {
+        if self.is_whole() {
+            return Ok(true);
+        }
         let size = self.size();
+        // A part of it is room too.
+        let _ = fs::remove_file(&self.file);
         if self.room()? < size + size / 4 {
             return Ok(false);
         }
@@ -95,7 +119,7 @@ impl Reserve {
 
     fn size(&self) -> u64 {
         let disk = rustix::fs::statvfs(&self.folder).map(|disk| disk.f_blocks * disk.f_frsize);
-        disk.map_or(MOST, |disk| MOST.min(disk / SHARE))
+        disk.map_or(self.most, |disk| self.most.min(disk / SHARE))
     }
 
     /// Bytes that are free for us.

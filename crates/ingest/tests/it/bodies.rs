@@ -84,7 +84,8 @@ async fn a_body_that_trickles_is_given_up_at_the_same_time() -> Result<()> {
 async fn too_many_parameters_bad_escapes_and_invalid_utf8_are_malformed() -> Result<()> {
     let (front, stream) = Front::start().await?;
     let many = (0..300).map(|n| format!("p{n}=x")).collect::<Vec<_>>().join("&");
-    for body in [many.as_bytes(), b"Body=%FF", b"Body=\xff", b"Body=100%", b"Body=%zz"] {
+    let long = format!("{}=x", "n".repeat(129));
+    for body in [many.as_bytes(), long.as_bytes(), b"Body=%FF", b"Body=\xff", b"Body=100%", b"Body=%zz"] {
         let request = front.request(Verb::POST, "/inbound/main").header("content-type", FORM);
         assert_eq!(
             request.body(body.to_vec()).send().await?.status(),
@@ -96,6 +97,18 @@ async fn too_many_parameters_bad_escapes_and_invalid_utf8_are_malformed() -> Res
     let json = front.request(Verb::POST, "/inbound/main").header("content-type", "application/json");
     assert_eq!(json.body("{").send().await?.status(), StatusCode::BAD_REQUEST);
     assert_eq!(stream.events().await?, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_parameter_that_nobody_documented_is_taken_with_a_long_name_too() -> Result<()> {
+    let (front, stream) = Front::start().await?;
+    for (length, expected) in [(128, StatusCode::OK), (129, StatusCode::BAD_REQUEST)] {
+        let mut form = text(SID, "hi");
+        form.push(&"n".repeat(length), "x");
+        assert_eq!(front.post("/inbound/main", &form).await?.status(), expected, "{length}");
+    }
+    assert_eq!(stream.events().await?.len(), 1);
     Ok(())
 }
 

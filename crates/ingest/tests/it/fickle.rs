@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -11,6 +12,9 @@ use casewire_bus::{
 };
 use casewire_domain::Event;
 
+/// What a slow stream takes for an event.
+const SLOW: Duration = Duration::from_millis(200);
+
 /// What a shard does with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
@@ -18,6 +22,10 @@ pub(crate) enum Mood {
     Well,
     /// Refuses it at once: it cannot be reached.
     Away,
+    /// Stores it after a while.
+    Slow,
+    /// Has a bug.
+    Panics,
     /// Never answers.
     Hangs,
     /// Stores it and never says so.
@@ -67,7 +75,7 @@ impl Fickle {
 
 /// What comes of a publish that is not answered: of no stream does it last for ever.
 async fn silence() -> Result<Published, PublishError> {
-    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     Err(PublishError::Timeout)
 }
 
@@ -79,6 +87,7 @@ impl Stream for Fickle {
     async fn prepare(&self) -> Result<(), PrepareError> {
         Ok(())
     }
+    #[expect(clippy::panic, reason = "some stories are about what a panic does")]
     async fn publish(&self, event: &Event, shard: u32) -> Result<Published, PublishError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let mood = self.moods()[shard as usize];
@@ -94,6 +103,11 @@ impl Stream for Fickle {
                 self.behind.publish(event, shard).await?;
                 silence().await
             }
+            Mood::Slow => {
+                tokio::time::sleep(SLOW).await;
+                self.behind.publish(event, shard).await
+            }
+            Mood::Panics => panic!("of this stream's own"),
             Mood::Hangs => silence().await,
         }
     }

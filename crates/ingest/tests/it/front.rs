@@ -150,12 +150,23 @@ impl Front {
 
     /// Ends it, as a process would that is asked to.
     pub(crate) async fn end(self) -> Result<()> {
-        let health = self.health.clone();
+        self.end_within(config::Server::default().drain_timeout).await
+    }
+
+    /// The same, in so much time.
+    pub(crate) async fn end_within(self, drain_timeout: Duration) -> Result<()> {
         self.shutdown.request();
-        let ended = self.shutdown.run(&config::Server::default(), &health).await?;
+        let settings = config::Server { drain_timeout, ..Default::default() };
+        let ended = self.shutdown.run(&settings, &self.health).await?;
         self.ingest.close().await;
         ensure!(ended == Ended::Requested, "{ended:?}");
         Ok(())
+    }
+
+    /// Waits until it ends by itself, and tells how.
+    pub(crate) async fn ended(self) -> Result<Ended> {
+        let settings = config::Server::default();
+        Ok(tokio::time::timeout(SOON, self.shutdown.run(&settings, &self.health)).await??)
     }
 
     /// With the line `main`.

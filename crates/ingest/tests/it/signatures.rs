@@ -74,6 +74,10 @@ async fn while_a_token_is_rotated_both_sign_and_another_does_not() -> Result<()>
         );
     }
     assert_eq!(stream.events().await?.len(), 2);
+    // Whoever rotates sees which of them still signs.
+    let signed = |key: &str| front.metric(&format!("casewire_webhook_signature_keys_total{{key=\"{key}\"}}"));
+    assert_eq!((signed("newest_token")?, signed("older_token")?), ("1".to_owned(), "1".to_owned()));
+    assert_eq!(signed("shared_key")?, "0");
     Ok(())
 }
 
@@ -99,6 +103,7 @@ async fn a_shared_key_signs_under_its_own_id_and_algorithm_only() -> Result<()> 
             request.header(signature::SETTINGS_HEADER, settings).header(signature::HEADER, signature);
         assert_eq!(request.body(form.encode()).send().await?.status(), expected, "{settings}");
     }
+    assert_eq!(front.metric("casewire_webhook_signature_keys_total{key=\"shared_key\"}")?, "1");
     Ok(())
 }
 

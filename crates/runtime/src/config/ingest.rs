@@ -27,6 +27,8 @@ section! {
         pub max_body: Size = Size::kib(128),
         /// Most parameters of a request. The longest documented webhook has about eighty.
         pub max_parameters: NonZeroU16 = const { NonZeroU16::new(256).unwrap() },
+        /// Longest name of a parameter, in bytes. The longest documented ones have about thirty.
+        pub max_parameter_name: NonZeroU16 = const { NonZeroU16::new(128).unwrap() },
         /// The answer to a bad signature and to an unknown line: 403 or 401.
         pub refusal_status: RefusalStatus = RefusalStatus::Forbidden,
         /// Texts waiting for the stream at once; beyond that 503, which a sender that retries survives. Bounds
@@ -61,5 +63,15 @@ section! {
         /// Texts of one shard that leave the spill at once: enough to hide the stream's latency, few enough not to
         /// delay new texts.
         pub drain_window: NonZeroU16 = const { NonZeroU16::new(64).unwrap() },
+        /// When a text of the spill is brought to the stream again that the stream refused for its own sake, or that
+        /// could not be read. It lets the others pass meanwhile; a person must act, who should see soon that it helped.
+        pub spill_put_off: Duration = Duration::from_secs(60),
+        /// When a text of the spill is brought to the stream again whose removal failed, on a full disk say. Longer
+        /// than the stream may take to answer, or it is sent while its answer is still waited for.
+        pub spill_ack_wait: Duration = Duration::from_secs(6),
+        /// Room set aside on the spill's disk, or an eighth of a small one: removing a text is a write too, and serves
+        /// itself from it when the disk is full. SQLite's log until it is written back (1,000 pages, 4 MiB) and the
+        /// file grown by as much, twice over.
+        pub spill_reserve: Size = Size::mib(16),
     }
 }

@@ -192,6 +192,21 @@ fn dangerous_but_legal_settings_are_warned_of_and_the_defaults_are_not() {
 }
 
 #[test]
+fn waits_that_do_not_fit_the_spill_are_warned_of() {
+    let config = load(
+        "[stream]\npublish_timeout = \"6s\"\n[ingest]\nspill_after = \"2s\"\nspill_timeout = \"1.5s\"\n",
+        &[],
+    );
+    let warnings = config.unwrap().warnings();
+    assert!(
+        warnings.len() == 2
+            && warnings[0].contains("exceed 3s")
+            && warnings[1].contains("`ingest.spill_ack_wait`"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn what_is_printed_as_effective_can_be_read_back() {
     let config = load(
         "[stream]\nnats_url = \"nats://a:4222\"\nack_wait = \"90s\"\n[telemetry]\nlog_format = \"json\"\n",

@@ -44,6 +44,11 @@ impl Size {
         Self(n << 10)
     }
 
+    /// So many mebibytes.
+    pub const fn mib(n: u64) -> Self {
+        Self(n << 20)
+    }
+
     /// So many gibibytes.
     pub const fn gib(n: u64) -> Self {
         Self(n << 30)
