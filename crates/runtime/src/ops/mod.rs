@@ -1,5 +1,6 @@
 //! What operators see: `/livez`, `/readyz` and `/metrics`, on a listener of their own.
 
+pub mod catalogue;
 mod health;
 mod metrics;
 mod server;
