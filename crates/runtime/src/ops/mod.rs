@@ -9,5 +9,5 @@ mod server;
 mod tests;
 
 pub use health::{Beat, Check, Health, Latch, STALE_AFTER};
-pub use metrics::Metrics;
+pub use metrics::{Exemplar, Metrics, Traced};
 pub use server::{CONTENT_TYPE, Ops, bind, start};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use casewire_domain::TraceParent;
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -19,9 +20,22 @@ pub fn context_of(span: &Span) -> Carrier {
     fields.0
 }
 
-/// The context of the current span.
-pub fn current_context() -> Carrier {
-    context_of(&Span::current())
+/// The field that names trace and span.
+const TRACEPARENT: &str = "traceparent";
+
+/// What a carrier says of trace and span. The other field is for traces that others began, and ours begin here.
+pub fn parent_in(carrier: &Carrier) -> Option<TraceParent> {
+    TraceParent::parse(carrier.get(TRACEPARENT)?)
+}
+
+/// The context of a span, to be kept with what it causes.
+pub fn parent_of(span: &Span) -> Option<TraceParent> {
+    parent_in(&context_of(span))
+}
+
+/// A carrier of what was kept.
+pub fn carrier(parent: &TraceParent) -> Carrier {
+    Carrier::from([(TRACEPARENT.to_owned(), parent.as_str().to_owned())])
 }
 
 /// The id of a span's trace when that trace is sent, for the exemplars of histograms: an id nobody can look up is

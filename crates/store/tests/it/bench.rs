@@ -121,6 +121,7 @@ impl Bench {
             body: Text::new(body),
             author: "agent:test".into(),
             idempotency_key: key.map(Into::into),
+            trace: None,
         });
         self.store.handle_one(command).await.unwrap()
     }
@@ -176,6 +177,7 @@ fn facts(line: &str, kind: EventKind, dedupe_id: String) -> EventFacts {
         line: line.into(),
         received_at: Utc::now(),
         raw: b"raw".to_vec(),
+        trace: None,
     }
 }
 

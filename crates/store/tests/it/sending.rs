@@ -46,7 +46,11 @@ mod story {
         attempt: u32,
         outcome: AttemptOutcome,
     ) -> Outcome {
-        bench.store.handle_one(Command::Attempted { message_id, attempt, outcome }).await.unwrap()
+        bench
+            .store
+            .handle_one(Command::Attempted { message_id, attempt, outcome, trace: None })
+            .await
+            .unwrap()
     }
 
     fn accepted(sid: &str) -> AttemptOutcome {

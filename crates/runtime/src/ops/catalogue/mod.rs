@@ -114,6 +114,7 @@ pub const SECTIONS: &[Section] = &[
         roles: &["ingest", "worker", "desk", "simulator"],
         metrics: process::ALL,
     },
+    Section { title: "Critical tasks", roles: &["worker"], metrics: shared::TASKS },
     Section { title: "The stream's connection", roles: &["ingest", "worker"], metrics: shared::BUS },
     Section { title: "The database", roles: &["worker", "desk"], metrics: shared::DATABASE },
     Section { title: "Ingest: webhooks", roles: &["ingest"], metrics: ingest::WEBHOOKS },

@@ -1,6 +1,11 @@
-//! Of what several roles use: the stream and the database.
+//! Of what some roles have: critical tasks, the stream, the database.
 
 use super::metrics;
+
+metrics! { TASKS:
+    TASK_LAST_BEAT = Gauge "casewire_task_last_beat_timestamp_seconds",
+        "When a critical task last gave a sign of life, in seconds since 1970", [TASK];
+}
 
 metrics! { BUS:
     NATS_CONNECTED = Gauge "casewire_nats_connected",
