@@ -15,8 +15,8 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
 use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::backoff::Backoff;
 use crate::metrics::{CONSUMER, Metrics, disposition};
@@ -180,7 +180,8 @@ impl Pipeline {
             beat.now();
             !stop.is_cancelled()
         };
-        let results = batch::attempt(database, events.commands.clone(), &go_on).await?;
+        let decided = batch::attempt(database, events.commands.clone(), &go_on);
+        let results = decided.instrument(events.decision()).await?;
         let mut outcomes = Vec::with_capacity(results.len());
         for ((result, delivery), command) in results.into_iter().zip(&events.deliveries).zip(&events.commands)
         {
@@ -267,6 +268,18 @@ impl Events {
         };
         let (commands, spans) = deliveries.iter().map(read).unzip();
         Self { given_up, deliveries, commands, spans }
+    }
+}
+
+impl Events {
+    /// The span of deciding them together: part of the first one's trace, linked to the others'.
+    fn decision(&self) -> Span {
+        let mut spans = self.spans.iter();
+        let first = spans.next().and_then(Span::id);
+        let count = self.commands.len();
+        let span = tracing::info_span!(parent: first, "decide", messaging.batch.message_count = count);
+        spans.for_each(|other| trace::link_to(&span, other));
+        span
     }
 }
 

@@ -30,7 +30,10 @@ pub fn parent_in(carrier: &Carrier) -> Option<TraceParent> {
 
 /// The context of a span, to be kept with what it causes.
 pub fn parent_of(span: &Span) -> Option<TraceParent> {
-    parent_in(&context_of(span))
+    let context = span_context(span);
+    let flags = context.trace_flags().to_u8();
+    TraceParent::parse(&format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id()))
+        .filter(|_| context.is_valid())
 }
 
 /// A carrier of what was kept.
@@ -41,8 +44,7 @@ pub fn carrier(parent: &TraceParent) -> Carrier {
 /// The id of a span's trace when that trace is sent, for the exemplars of histograms: an id nobody can look up is
 /// of no use there.
 pub fn sampled_trace_id(span: &Span) -> Option<String> {
-    let context = span.context();
-    let context = context.span().span_context().clone();
+    let context = span_context(span);
     context.is_sampled().then(|| context.trace_id().to_string())
 }
 
@@ -60,6 +62,18 @@ pub fn link(span: &Span, carrier: &Carrier) {
     if let Some(context) = remote(carrier) {
         span.add_link(context);
     }
+}
+
+/// Links a span to another of this process.
+pub fn link_to(span: &Span, other: &Span) {
+    let context = span_context(other);
+    if context.is_valid() {
+        span.add_link(context);
+    }
+}
+
+fn span_context(span: &Span) -> SpanContext {
+    span.context().span().span_context().clone()
 }
 
 fn remote(carrier: &Carrier) -> Option<SpanContext> {
