@@ -89,6 +89,11 @@ impl Live {
         }
     }
 
+    /// What the desk counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Sets how many pages are open.
     pub(crate) fn show(&self) {
         let open = self.bounds.connections.saturating_sub(self.places.available_permits());

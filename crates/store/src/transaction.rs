@@ -107,6 +107,8 @@ pub(crate) fn immediate() -> TransactionOptions {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::TransactionTrait;
+
     use super::*;
     use crate::{Config, TokenKind};
 

@@ -120,6 +120,11 @@ async fn a_text_is_one_trace_from_its_webhook_to_the_provider_and_its_report_lin
     assert!(asked.parent.is_empty() && asked.service == "casewire-desk");
     only(&spans, "send sms", Some(asked));
 
+    let ours = ["publish inbound", "process inbound", "decide", "send sms", "POST"];
+    let is_ours = |name: &str| ours.contains(&name) || name.split_once(" /").is_some();
+    let foreign: Vec<_> = spans.iter().filter(|span| !is_ours(&span.name)).collect();
+    assert!(foreign.is_empty(), "libraries, and the exporter above all, are not traced: {foreign:#?}");
+
     let sent = String::from_utf8_lossy(&collector.bytes()).into_owned();
     for personal in [TEXT, REPLY, person(1).trim_start_matches('+')] {
         assert!(!sent.contains(personal), "{personal} is in a span");

@@ -97,7 +97,6 @@ pub(crate) async fn reply(
     caller: Caller,
     store: Data<Store>,
     live: Data<Live>,
-    metrics: Data<Metrics>,
     config: Data<Config>,
 ) -> Result<HttpResponse, Problem> {
     let case = parse(&number)?;
@@ -112,7 +111,7 @@ pub(crate) async fn reply(
     let message = match store.handle_one(command).await? {
         Outcome::Replied { message_id, repeated: true } => message_id,
         Outcome::Replied { message_id, repeated: false } => {
-            first_reply(&store, &metrics, message_id).await;
+            first_reply(&store, live.metrics(), message_id).await;
             message_id
         }
         Outcome::Refused(refusal) => return Err(refusal.into()),

@@ -66,6 +66,14 @@ pub(super) fn line(webhook_id: &str, address: &str, account: u128) -> Line {
     }
 }
 
+/// Of a report: whether the provider has two texts, and whether one was settled that nobody knew of.
+pub(super) fn reported(outcome: &Outcome) -> Option<(bool, bool)> {
+    match outcome {
+        Outcome::Reported { duplicate_send, settled, .. } => Some((*duplicate_send, *settled)),
+        _ => None,
+    }
+}
+
 pub(super) fn facts(line: &str, kind: EventKind, id: String, at: DateTime<Utc>) -> EventFacts {
     let dedupe_id = DedupeId::new(id).unwrap();
     EventFacts { dedupe_id, kind, line: line.into(), received_at: at, raw: b"raw".to_vec(), trace: None }

@@ -142,3 +142,6 @@ macro_rules! metrics {
     };
 }
 use metrics;
+
+#[cfg(test)]
+mod tests;
