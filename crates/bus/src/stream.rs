@@ -32,6 +32,11 @@ pub trait Stream: Send + Sync {
     /// Whether the stream can be reached, as far as is known at this moment.
     fn connected(&self) -> bool;
 
+    /// How often a connection was lost and made again, since the process began.
+    fn reconnects(&self) -> u64 {
+        0
+    }
+
     /// What it keeps of events that were acknowledged. `None` for a stream that lets go of an event with its
     /// acknowledgement, which is then its only memory: there is nothing it could have passed over, and nothing to trim.
     fn history(&self) -> Option<&dyn History> {

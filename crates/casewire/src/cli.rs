@@ -105,6 +105,11 @@ pub enum Command {
     /// Compare Twilio's lists with what is stored, and bring in what is missing
     #[command(after_help = RECONCILE_HELP)]
     Reconcile(ReconcileArgs),
+    /// List what every role measures, with types and labels
+    #[command(
+        after_help = "Examples:\n  casewire metrics\n  casewire metrics --json\n  casewire metrics --markdown > docs/metrics.md"
+    )]
+    Metrics(MetricsArgs),
     /// Check a webhook's signature, and say why it does not match
     #[command(after_help = SIGNATURE_HELP)]
     Signature(SignatureArgs),
@@ -129,6 +134,17 @@ Exit status: 0 valid, 1 not valid (with the reasons that can be told), 2 wrong u
 Example:
   casewire signature --url https://sms.example.org/inbound/main \\
     --auth-token \"$TOKEN\" --signature \"$X_TWILIO_SIGNATURE\" < body.txt";
+
+/// How to list metrics.
+#[derive(Args)]
+pub struct MetricsArgs {
+    /// As the page docs/metrics.md
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+    /// As one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Where to listen; over the configuration.
 #[derive(Args, Clone, Debug)]

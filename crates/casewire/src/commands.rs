@@ -6,6 +6,7 @@ pub mod check_config;
 pub mod dead_letter;
 pub mod healthcheck;
 pub mod line;
+pub mod metrics;
 pub mod migrate;
 pub mod reconcile;
 pub mod signature;

@@ -13,6 +13,7 @@ mod data_dir;
 mod installation;
 mod keys;
 mod logging;
+mod measures;
 mod printing;
 mod process;
 mod program;
@@ -90,6 +91,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token { command } => commands::token::run(&place, command).await.map(done),
         Command::DeadLetter { command } => commands::dead_letter::run(&place, command).await.map(done),
         Command::Reconcile(args) => commands::reconcile::run(&place, args).await,
+        Command::Metrics(args) => commands::metrics::run(&args).map(done),
         Command::Signature(args) => commands::signature::run(&args),
     }
 }

@@ -18,6 +18,7 @@ use crate::answering;
 use crate::cli::{IngestArgs, Listen, Place};
 use crate::installation;
 use crate::keys;
+use crate::measures;
 use crate::process::Process;
 use crate::wiring::{self, Bus};
 
@@ -51,6 +52,7 @@ pub async fn ingest(place: &Place, args: IngestArgs) -> anyhow::Result<ExitCode>
     let config = &process.config;
     let listener = wiring::listen(config.server.listen)?;
     let bus = Bus::jetstream(&config.stream).await?;
+    measures::stream(&process.metrics, "ingest", &bus.stream);
     let parts = casewire_ingest::Parts {
         spill: wiring::spill(config, config.ingest.spill_dir.as_deref(), &bus).await?,
         stream: bus.stream.clone(),
@@ -80,7 +82,8 @@ pub async fn worker(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let process = start(place, &listen, Role::Worker, "worker")?;
     let config = &process.config;
     let bus = Bus::jetstream(&config.stream).await?;
-    let store = Store::open(&wiring::database(config, None)).await?;
+    measures::stream(&process.metrics, "worker", &bus.stream);
+    let store = measures::open(&process.metrics, &wiring::database(config, None)).await?;
     let deps = Deps {
         database: Arc::new(store.clone()),
         stream: bus.stream.clone(),
@@ -117,7 +120,7 @@ pub async fn desk(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let process = start(place, &listen, Role::Desk, "desk")?;
     let config = &process.config;
     let listener = wiring::listen(config.server.listen)?;
-    let store = Store::open(&wiring::database(config, None)).await?;
+    let store = measures::open(&process.metrics, &wiring::database(config, None)).await?;
     let (schema, shutdown) = (process.health.latch("schema"), process.shutdown.clone());
     let opened = store.clone();
     process.shutdown.spawn_critical("schema", async move {
@@ -126,7 +129,12 @@ pub async fn desk(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
         anyhow::Ok(())
     });
     answering::watch(&store, &process.health, &process.shutdown);
-    let deps = casewire_desk::Deps { store: store.clone(), shutdown: process.shutdown.clone(), queued: None };
+    let deps = casewire_desk::Deps {
+        store: store.clone(),
+        shutdown: process.shutdown.clone(),
+        queued: None,
+        metrics: process.metrics.clone(),
+    };
     let settings = config.server.clone();
     let desk_config =
         casewire_desk::Config { public_url: settings.public_url.clone(), ..casewire_desk::Config::default() };

@@ -23,7 +23,7 @@ use crate::cli::{Listen, Place};
 use crate::data_dir::{DataDir, Running};
 use crate::process::{Process, reachable};
 use crate::wiring::{self, Bus};
-use crate::{installation, keys, program};
+use crate::{installation, keys, measures, program};
 
 use line::ServedLine;
 pub use line::random_id;
@@ -44,8 +44,9 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr().context("the listening address is unknown")?;
     let process = Process::start(config, "up", Output::Stderr)?;
 
-    let parts = open(&process.config, &data, address, process.ops_address).await?;
+    let parts = open(&process, &data, address).await?;
     let bus = Bus::for_up(&process.config.stream, &data).await?;
+    measures::stream(&process.metrics, "up", &bus.stream);
     let spill = spill(&process.config, &data, &bus).await?;
     let ingest = serving::start(&process, &parts, &bus, spill, listener)?;
     let link = one_time_link(&parts.store).await?;
@@ -86,14 +87,11 @@ pub struct Parts {
     pub simulator: Option<String>,
 }
 
-async fn open(
-    config: &Config,
-    data: &DataDir,
-    address: SocketAddr,
-    ops: SocketAddr,
-) -> anyhow::Result<Parts> {
+async fn open(process: &Process, data: &DataDir, address: SocketAddr) -> anyhow::Result<Parts> {
+    let config = &process.config;
     let unusable = || installation::unusable(config, data.path());
-    let store = Store::open(&wiring::database(config, Some(data))).await.with_context(unusable)?;
+    let database = wiring::database(config, Some(data));
+    let store = measures::open(&process.metrics, &database).await.with_context(unusable)?;
     store.migrate().await.with_context(unusable)?;
     let master_key = master_key(config, data, &store).await?;
 
@@ -124,7 +122,7 @@ async fn open(
     data.record(&Running {
         public_url: public_url.as_str().to_owned(),
         simulator: simulator.is_some().then_some(origin),
-        ops: Some(reachable(ops)),
+        ops: Some(reachable(process.ops_address)),
     })?;
     Ok(Parts { store, master_key, public_url, api_base_url, line, simulator })
 }

@@ -3,10 +3,12 @@
 mod api;
 pub mod auth;
 mod live;
+mod metrics;
 mod page;
 pub mod problem;
 mod segments;
 pub mod token;
+mod traffic;
 pub mod words;
 
 use std::io;
@@ -18,6 +20,7 @@ use actix_web::web::{Data, ServiceConfig};
 use casewire_domain::Address;
 use casewire_runtime::config::{HttpUrl, Server};
 use casewire_runtime::http;
+use casewire_runtime::ops;
 use casewire_runtime::shutdown::Shutdown;
 use casewire_store::Store;
 use serde::Serialize;
@@ -25,6 +28,7 @@ use tokio::sync::Notify;
 
 use auth::{Authority, Guard};
 use live::Live;
+use metrics::Metrics;
 
 pub use api::{BodyLimits, CaseBody, CaseList};
 pub use live::Bounds;
@@ -85,6 +89,8 @@ pub struct Deps {
     pub shutdown: Shutdown,
     /// Told when a reply was queued, so that a sender in the same process looks at once; it looks by itself too.
     pub queued: Option<Arc<Notify>>,
+    /// Where the desk registers what it counts.
+    pub metrics: ops::Metrics,
 }
 
 /// The desk, ready to be served. Cloning shares it.
@@ -93,19 +99,25 @@ pub struct Desk {
     config: Data<Config>,
     store: Data<Store>,
     live: Data<Live>,
+    metrics: Data<Metrics>,
     authority: Authority,
     shutdown: Shutdown,
 }
 
 /// Builds the desk and begins to follow the trail for its live pages; to be called inside a Tokio runtime.
 pub fn build(config: Config, deps: Deps) -> Desk {
-    let Deps { store, shutdown, queued } = deps;
-    let live = Data::new(Live::new(store.clone(), shutdown.clone(), config.live, queued));
+    let Deps { store, shutdown, queued, metrics } = deps;
+    let counted = Metrics::register(&metrics);
+    let live = Live::new(store.clone(), shutdown.clone(), config.live, queued, counted.clone());
+    let live = Data::new(live);
+    let shown = live.clone();
+    metrics.before_showing(move || shown.show());
     let reader = live.clone();
     shutdown.spawn(async move { reader.run().await });
     let public_url = config.public_url.as_ref().map(HttpUrl::as_str);
     Desk {
-        authority: Authority::new(store.clone(), public_url, config.session_life),
+        authority: Authority::new(store.clone(), public_url, config.session_life, counted.clone()),
+        metrics: Data::new(counted),
         store: Data::new(store),
         live,
         config: Data::new(config),
@@ -122,6 +134,7 @@ impl Desk {
                 .app_data(desk.config.clone())
                 .app_data(desk.store.clone())
                 .app_data(desk.live.clone())
+                .app_data(desk.metrics.clone())
                 .app_data(Data::new(desk.authority.clone()));
             api::routes(service, desk.guard());
             if desk.config.demo.is_some() {

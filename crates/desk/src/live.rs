@@ -9,10 +9,12 @@ use std::time::Duration;
 use casewire_runtime::shutdown::Shutdown;
 use casewire_store::view::TrailView;
 use casewire_store::{Error, Store};
+use chrono::Utc;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::Instant;
 
+use crate::metrics::Metrics;
 use crate::problem::Problem;
 
 /// The bounds of live pages.
@@ -64,10 +66,17 @@ pub(crate) struct Live {
     hint: Notify,
     queued: Option<Arc<Notify>>,
     places: Arc<Semaphore>,
+    metrics: Metrics,
 }
 
 impl Live {
-    pub(crate) fn new(store: Store, shutdown: Shutdown, bounds: Bounds, queued: Option<Arc<Notify>>) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        shutdown: Shutdown,
+        bounds: Bounds,
+        queued: Option<Arc<Notify>>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             store,
             shutdown,
@@ -76,7 +85,19 @@ impl Live {
             hint: Notify::new(),
             queued,
             places: Arc::new(Semaphore::new(bounds.connections)),
+            metrics,
         }
+    }
+
+    /// What the desk counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Sets how many pages are open.
+    pub(crate) fn show(&self) {
+        let open = self.bounds.connections.saturating_sub(self.places.available_permits());
+        self.metrics.live.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn bounds(&self) -> &Bounds {
@@ -129,6 +150,7 @@ impl Live {
             for entry in entries {
                 from = entry.id;
                 if tail.is_new(entry.id, now) {
+                    self.metrics.pushed((Utc::now() - entry.at).to_std().unwrap_or_default());
                     // Nobody may be listening.
                     let _ = self.news.send(Arc::new(entry));
                 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, StatusCode};
-use actix_web::middleware::DefaultHeaders;
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use casewire_runtime::http::read;
@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::Config;
 use crate::auth::{self, Authority};
 use crate::problem::Problem;
+use crate::traffic::watch;
 
 /// Only our own files, no inline script or style, no other host, nobody's frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -77,9 +78,11 @@ pub(crate) fn routes(service: &mut ServiceConfig) {
         .add((header::REFERRER_POLICY, "no-referrer"))
         .add(("Cross-Origin-Opener-Policy", "same-origin"))
         .add(("Cross-Origin-Resource-Policy", "same-origin"));
-    service.route("/", read().to(home)).service(
+    let root = web::resource("/").wrap(from_fn(watch)).route(read().to(home));
+    service.service(root).service(
         web::scope("/demo")
             .wrap(headers)
+            .wrap(from_fn(watch))
             .route("", read().to(page))
             .route("/", read().to(home))
             .route("/config.json", read().to(shown))

@@ -73,6 +73,17 @@ pub enum Missing {
     LiveSession,
 }
 
+impl Missing {
+    /// Its name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Credentials => "no_credentials",
+            Self::ValidToken => "invalid_token",
+            Self::LiveSession => "ended_session",
+        }
+    }
+}
+
 /// One place of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Mistake {

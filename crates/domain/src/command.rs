@@ -9,6 +9,7 @@ use crate::inbound::{InboundText, StatusReport};
 use crate::outbox::AttemptOutcome;
 use crate::settle::{Look, Verdict};
 use crate::text::Text;
+use crate::trace::TraceParent;
 
 /// What asks for a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub enum Command {
         attempt: u32,
         /// What it came to.
         outcome: AttemptOutcome,
+        /// The trace of the attempt.
+        trace: Option<TraceParent>,
     },
     /// The provider's list was read for a text of which nobody knows whether the provider took it.
     Looked(Look),
@@ -69,6 +72,8 @@ pub struct EventFacts {
     pub received_at: DateTime<Utc>,
     /// The event in its wire form, from which it can be replayed.
     pub raw: Vec<u8>,
+    /// The trace of its handling, or of what brought it.
+    pub trace: Option<TraceParent>,
 }
 
 /// An agent's reply.
@@ -82,9 +87,26 @@ pub struct Reply {
     pub author: String,
     /// Makes repeating the request safe: the same key has its effect once.
     pub idempotency_key: Option<String>,
+    /// The trace of the request.
+    pub trace: Option<TraceParent>,
 }
 
 impl Command {
+    /// From now on what it leads to belongs to this trace, if it came from an event.
+    pub fn belongs_to(&mut self, trace: Option<TraceParent>) {
+        match self {
+            Self::Text(facts, _)
+            | Self::Status(facts, _)
+            | Self::Record(facts)
+            | Self::SetAside(facts, _) => facts.trace = trace,
+            Self::Reply(_)
+            | Self::SetStatus { .. }
+            | Self::Attempted { .. }
+            | Self::Looked(_)
+            | Self::Resolve { .. } => {}
+        }
+    }
+
     /// The event this command came from, if from one.
     pub fn event(&self) -> Option<&EventFacts> {
         match self {

@@ -8,6 +8,8 @@ mod resolve;
 mod settle;
 mod text;
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::case::{Case, Trail, TrailEntry};
@@ -16,6 +18,7 @@ use crate::id::{CaseNumber, MessageId, Mint};
 use crate::line::Rules;
 use crate::message::Rule;
 use crate::state::{Effect, EventOutcome, EventRow, State};
+use crate::trace::TraceParent;
 
 /// What came of a command, and what must change for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +49,10 @@ pub enum Outcome {
         duplicate_send: bool,
         /// Whether it tells that the provider has a text of which nobody knew.
         settled: bool,
+        /// How long after it was queued the text was delivered, where this tells it first.
+        delivered_after: Option<Duration>,
+        /// The trace of the text's sending.
+        trace: Option<TraceParent>,
     },
     /// A status of a text we do not know yet.
     Waiting,
@@ -134,8 +141,8 @@ pub fn decide(rules: &Rules, state: &State, command: &Command, mint: Mint<'_>) -
         Command::SetAside(facts, reason) => set_aside(state, facts, reason),
         Command::Reply(reply) => reply::decide(rules, state, reply, mint),
         Command::SetStatus { case, status, actor } => reply::set_status(state, *case, *status, actor),
-        Command::Attempted { message_id, attempt, outcome } => {
-            attempt::decide(state, *message_id, *attempt, outcome)
+        Command::Attempted { message_id, attempt, outcome, trace } => {
+            attempt::decide(state, *message_id, *attempt, outcome, trace.as_ref())
         }
         Command::Looked(look) => settle::decide(rules, state, look),
         Command::Resolve { case, message_id, verdict, actor } => {

@@ -27,6 +27,13 @@ pub struct InboundText {
     pub opt_out: Option<Keyword>,
 }
 
+impl InboundText {
+    /// The opt-out word it is, as the provider or its body says.
+    pub fn keyword(&self) -> Option<Keyword> {
+        self.opt_out.or_else(|| Keyword::of(self.body.reveal()))
+    }
+}
+
 impl fmt::Debug for InboundText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InboundText")

@@ -25,6 +25,7 @@ pub mod status;
 pub mod suppression;
 pub mod template;
 pub mod text;
+pub mod trace;
 
 pub use address::{Address, Region};
 pub use event::{DedupeId, Event, EventKind, Source};
@@ -32,3 +33,4 @@ pub use id::{AccountId, CaseId, CaseNumber, ContactId, ConversationId, LineId, M
 pub use inbound::{InboundText, Keyword, Location, Media, StatusReport};
 pub use status::{DeliveryStatus, Progress};
 pub use text::Text;
+pub use trace::TraceParent;

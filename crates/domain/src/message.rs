@@ -7,6 +7,7 @@ use crate::id::{AccountId, CaseId, CaseNumber, ContactId, ConversationId, LineId
 use crate::inbound::Media;
 use crate::status::Progress;
 use crate::text::Text;
+use crate::trace::TraceParent;
 
 /// Which way a text went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,6 +66,8 @@ pub struct Message {
     pub received_at: DateTime<Utc>,
     /// When the decision about it was taken.
     pub processed_at: DateTime<Utc>,
+    /// The trace it belongs to: that of its sending once it was sent, before that of what led to it.
+    pub trace: Option<TraceParent>,
 }
 
 /// Why a text is where it is: the rule that matched, and the cases that were passed over.

@@ -1,18 +1,16 @@
 //! What ingest counts and times. Every label is from a closed set, and every counter starts at 0, so that the first
 //! failure is seen as a change.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use casewire_bus::PublishError;
 use casewire_domain::EventKind;
-use casewire_runtime::ops::Metrics;
-use casewire_runtime::telemetry::trace;
+use casewire_runtime::ops::{Exemplar, Metrics, Traced, catalogue};
 use casewire_twilio::signature::Signer;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
 use tracing::Span;
 
 /// Labels with a name each.
@@ -23,7 +21,8 @@ macro_rules! label {
         pub(crate) enum $name { $($(#[doc = $doc])* $variant,)* }
 
         impl $name {
-            const ALL: &[Self] = &[$(Self::$variant),*];
+            const COUNT: usize = [$($text),*].len();
+            const ALL: [Self; Self::COUNT] = [$(Self::$variant),*];
 
             /// The label's value.
             pub(crate) fn as_str(self) -> &'static str {
@@ -159,102 +158,98 @@ impl Shard {
     }
 }
 
-/// Leads from a slow observation to its trace.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Trace {
-    trace_id: String,
-}
-
-type Durations = HistogramWithExemplars<Trace>;
-
 /// From what a healthy webhook takes to what the provider's patience ends at.
-fn durations() -> Durations {
+fn durations() -> Traced {
     let buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-    HistogramWithExemplars::new(buckets.into_iter())
+    Traced::new(buckets.into_iter())
 }
 
-/// The metrics of webhooks. Every clone is the same.
+/// The metrics of webhooks, each looked up once: a request finds its own without a lock. Every clone is the same.
 #[derive(Clone)]
-pub(crate) struct Webhooks {
-    requests: Family<Request, Counter>,
-    signed: Family<Signed, Counter>,
-    durations: Family<Request, Durations, fn() -> Durations>,
-    acknowledgements: Family<Shard, Durations, fn() -> Durations>,
-    failures: Family<Failure, Counter>,
+pub(crate) struct Webhooks(Arc<Handles>);
+
+struct Handles {
+    answered: [[Answered; Outcome::COUNT]; Kind::COUNT],
+    signed: [Counter; SigningKey::COUNT],
+    shards: Vec<Published>,
+}
+
+/// Webhooks of one kind and outcome.
+struct Answered {
+    requests: Counter,
+    took: Traced,
+}
+
+/// What became of one shard's events.
+struct Published {
+    took: Traced,
+    failures: [Counter; Reason::COUNT],
 }
 
 impl Webhooks {
     /// Registers them, all at 0.
     pub(crate) fn register(metrics: &Metrics, shards: u32) -> Self {
-        let all = Self {
-            requests: Family::default(),
-            signed: Family::default(),
-            durations: Family::new_with_constructor(durations),
-            acknowledgements: Family::new_with_constructor(durations),
-            failures: Family::default(),
-        };
-        for (kind, outcome) in
-            Kind::ALL.iter().flat_map(|kind| Outcome::ALL.iter().map(move |of| (*kind, *of)))
-        {
-            drop(all.requests.get_or_create(&Request { kind, outcome }));
-            drop(all.durations.get_or_create(&Request { kind, outcome }));
-        }
-        for key in SigningKey::ALL {
-            drop(all.signed.get_or_create(&Signed { key: *key }));
-        }
-        for shard in 0..shards {
-            drop(all.acknowledgements.get_or_create(&Shard::new(shard)));
-            for reason in Reason::ALL {
-                drop(all.failures.get_or_create(&Failure { stream: stream(shard), reason: *reason }));
+        let requests = Family::<Request, Counter>::default();
+        let took = Family::<Request, Traced, fn() -> Traced>::new_with_constructor(durations);
+        let acknowledged = Family::<Shard, Traced, fn() -> Traced>::new_with_constructor(durations);
+        let failures = Family::<Failure, Counter>::default();
+        metrics.register(&catalogue::WEBHOOK_REQUESTS, requests.clone());
+        let signed = Family::<Signed, Counter>::default();
+        metrics.register(&catalogue::WEBHOOK_SIGNATURE_KEYS, signed.clone());
+        metrics.register(&catalogue::WEBHOOK_DURATION, took.clone());
+        metrics.register(&catalogue::PUBLISH_ACK_DURATION, acknowledged.clone());
+        metrics.register(&catalogue::PUBLISH_FAILURES, failures.clone());
+        let answered = |kind, outcome| {
+            let labels = Request { kind, outcome };
+            Answered {
+                requests: requests.get_or_create_owned(&labels),
+                took: took.get_or_create_owned(&labels),
             }
-        }
-        metrics.register(|registry| all.register_in(registry));
-        all
-    }
-
-    fn register_in(&self, registry: &mut Registry) {
-        registry.register("webhook_requests", "Webhooks by how they ended", self.requests.clone());
-        let help = "Webhooks whose signature holds, by the key it was made with";
-        registry.register("webhook_signature_keys", help, self.signed.clone());
-        let help = "Time from a webhook's head to its answer";
-        registry.register("webhook_request_duration_seconds", help, self.durations.clone());
-        let help = "Time the stream took to say that it has an event";
-        registry.register("publish_ack_duration_seconds", help, self.acknowledgements.clone());
-        registry.register("publish_failures", "Events the stream did not take", self.failures.clone());
+        };
+        let published = |shard| Published {
+            took: acknowledged.get_or_create_owned(&Shard::new(shard)),
+            failures: Reason::ALL
+                .map(|reason| failures.get_or_create_owned(&Failure { stream: stream(shard), reason })),
+        };
+        Self(Arc::new(Handles {
+            answered: Kind::ALL.map(|kind| Outcome::ALL.map(|outcome| answered(kind, outcome))),
+            signed: SigningKey::ALL.map(|key| signed.get_or_create_owned(&Signed { key })),
+            shards: (0..shards).map(published).collect(),
+        }))
     }
 
     /// A webhook's signature holds.
     pub(crate) fn signed(&self, signer: Signer) {
-        self.signed.get_or_create(&Signed { key: signer.into() }).inc();
+        self.0.signed[SigningKey::from(signer) as usize].inc();
     }
 
     /// A webhook was answered.
     pub(crate) fn answered(&self, kind: Kind, outcome: Outcome, took: Duration, span: &Span) {
-        let labels = Request { kind, outcome };
-        self.requests.get_or_create(&labels).inc();
-        self.durations.get_or_create(&labels).observe(took.as_secs_f64(), exemplar(span), None);
+        let answered = &self.0.answered[kind as usize][outcome as usize];
+        answered.requests.inc();
+        answered.took.observe(took.as_secs_f64(), Exemplar::of(span), None);
     }
 
     /// The stream said that it has an event.
     pub(crate) fn stored(&self, shard: u32, took: Duration, span: &Span) {
-        self.acknowledgements.get_or_create(&Shard::new(shard)).observe(
-            took.as_secs_f64(),
-            exemplar(span),
-            None,
-        );
+        if let Some(published) = self.shard(shard) {
+            published.took.observe(took.as_secs_f64(), Exemplar::of(span), None);
+        }
     }
 
     /// The stream did not take an event.
     pub(crate) fn not_stored(&self, shard: u32, error: &PublishError) {
-        self.failures.get_or_create(&Failure { stream: stream(shard), reason: error.into() }).inc();
+        if let Some(published) = self.shard(shard) {
+            published.failures[Reason::from(error) as usize].inc();
+        }
+    }
+
+    fn shard(&self, shard: u32) -> Option<&Published> {
+        self.0.shards.get(usize::try_from(shard).ok()?)
     }
 }
 
 /// The shard as the stream's name, as it is known at the broker.
 fn stream(shard: u32) -> String {
     format!("IN_{shard}")
-}
-
-fn exemplar(span: &Span) -> Option<Trace> {
-    trace::sampled_trace_id(span).map(|trace_id| Trace { trace_id })
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod connect;
+mod connections;
 mod dead_letter;
 mod directory;
 mod entity;
@@ -15,6 +16,7 @@ mod reconciliation;
 mod request;
 mod schema;
 mod sending;
+mod standing;
 mod sweeping;
 mod tokens;
 mod transaction;
@@ -29,14 +31,17 @@ use uuid::Uuid;
 
 pub use admin::{Account, LineRow, LineSettings, NewLine};
 pub use connect::Config;
+pub use connections::Pool;
 pub use dead_letter::{DeadLetter, ReplayRequest};
 pub use error::Error;
 pub use reconciliation::{AskedBy, LineReport, Reconciliation};
 pub use sending::{Claim, Claimed, Claims, Held, LookFor, OutboxDepth, Unsettled};
+pub use standing::Standing;
 pub use sweeping::{COMPARING, StreamMark};
 pub use tokens::{Caller, TokenKind};
 
 use connect::Connections;
+use connections::Queue;
 use directory::RulesCache;
 use numbers::Numbers;
 
@@ -51,6 +56,7 @@ pub struct Store {
 
 struct Inner {
     connections: Connections,
+    queue: Queue,
     transaction_timeout: Duration,
     rules: RulesCache,
     numbers: Numbers,
@@ -61,17 +67,29 @@ struct Inner {
 impl Store {
     /// Opens the database. It need not be up: every operation says when it is not.
     pub async fn open(config: &Config) -> Result<Self, Error> {
-        let connections = connect::connect(config).await?;
-        Ok(Self {
+        Ok(Self::over(connect::connect(config).await?, config))
+    }
+
+    /// As [`Store::open`]; `watch` is told of each statement, by its verb, and how long it took. Keep it quick.
+    pub async fn open_watched(
+        config: &Config,
+        watch: impl Fn(&'static str, Duration) + Clone + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        Ok(Self::over(connect::connect(config).await?.watched(watch), config))
+    }
+
+    fn over(connections: Connections, config: &Config) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 connections,
+                queue: Queue::default(),
                 transaction_timeout: config.transaction_timeout,
                 rules: RulesCache::default(),
                 numbers: Numbers::default(),
                 mint: Box::new(Uuid::now_v7),
                 clock: Box::new(Utc::now),
             }),
-        })
+        }
     }
 
     /// Closes every connection, once work in hand is done.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use casewire_domain::directory::AccountEntry;
 use casewire_domain::outbox::OutboxState;
-use casewire_domain::{AccountId, Address, LineId, MessageId, Text, rate};
+use casewire_domain::{AccountId, Address, LineId, MessageId, Text, TraceParent, rate};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -56,6 +56,12 @@ pub struct Claimed {
     pub account: AccountEntry,
     /// Whether the contact has opted out since it was written: it must not be sent.
     pub suppressed: bool,
+    /// Whether no person wrote it.
+    pub automatic: bool,
+    /// When it was queued.
+    pub queued_at: DateTime<Utc>,
+    /// The trace of what led to it.
+    pub trace: Option<TraceParent>,
 }
 
 /// What a claim took.

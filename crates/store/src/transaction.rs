@@ -7,7 +7,6 @@ use std::pin::Pin;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait,
 };
 
 use crate::error::Error;
@@ -35,7 +34,7 @@ impl Store {
     {
         let inner = self.inner.clone();
         let task = tokio::spawn(async move {
-            let connection = inner.connections.writer.begin_with_options(immediate()).await?;
+            let connection = inner.begin().await?;
             let at = inner.now(&connection).await?;
             let tx = Tx { connection, at };
             let result = work(&tx, &inner).await;
@@ -99,7 +98,7 @@ impl Inner {
 
 /// SQLite: take the write lock at once. A transaction that reads first and then writes would be refused
 /// whatever the busy time-out, because another may have written between.
-fn immediate() -> TransactionOptions {
+pub(crate) fn immediate() -> TransactionOptions {
     TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
@@ -108,6 +107,8 @@ fn immediate() -> TransactionOptions {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::TransactionTrait;
+
     use super::*;
     use crate::{Config, TokenKind};
 

@@ -11,7 +11,7 @@ use crate::entity::{case, case_event, conversation, event, message, outbox, repl
 use crate::error::Error;
 use crate::transaction::Tx;
 
-/// Most rows of one statement: 21 columns of 512 messages are a third of what SQLite takes as parameters.
+/// Most rows of one statement: 22 columns of 512 messages are a third of what SQLite takes as parameters.
 const MOST_ROWS: usize = 512;
 
 /// Writes everything the batch's decisions changed. The order follows the references between tables.
@@ -61,6 +61,7 @@ async fn messages(tx: &Tx, writes: &Writes) -> Result<(), Error> {
             message::Column::ErrorStatus,
             message::Column::ErrorCode,
             message::Column::Conflict,
+            message::Column::Trace,
         ])
         .to_owned();
     insert_chunked::<message::Entity, _>(tx, rows, Some(changed)).await

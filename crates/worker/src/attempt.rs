@@ -6,11 +6,15 @@ use std::time::Duration;
 use casewire_domain::command::Command;
 use casewire_domain::outbox::AttemptOutcome;
 use casewire_runtime::config;
+use casewire_runtime::telemetry::trace;
 use casewire_store::Claimed;
 use casewire_twilio::rest::{Send, SendOutcome, Trouble};
 use casewire_twilio::webhook::status_url;
+use chrono::Utc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, info_span};
 
 use crate::backoff::doubled;
 use crate::breakers::Breakers;
@@ -36,14 +40,24 @@ impl Post {
         claimed_at: Instant,
         place: OwnedSemaphorePermit,
     ) {
+        let span = info_span!(
+            parent: None,
+            "send sms",
+            message.id = %message.message_id,
+            attempt = message.attempt,
+            line = message.line,
+        );
+        // The trace of the text that is answered, or of the agent's request.
+        message.trace.iter().for_each(|cause| trace::set_parent(&span, &trace::carrier(cause)));
+        let trace = trace::parent_of(&span);
         let outcome = if message.suppressed {
             self.metrics.sends.suppressed();
             AttemptOutcome::Suppressed
         } else {
-            self.send(&message, claimed_at).await
+            self.send(&message, claimed_at).instrument(span).await
         };
         let command =
-            Command::Attempted { message_id: message.message_id, attempt: message.attempt, outcome };
+            Command::Attempted { message_id: message.message_id, attempt: message.attempt, outcome, trace };
         // The recorder outlives every attempt; where it is gone the process is being cut off.
         let _ = self.outcomes.send(command).await;
         drop(place);
@@ -61,8 +75,17 @@ impl Post {
             if begun.duration_since(claimed_at) >= window {
                 return self.too_late(message);
             }
-            let outcome = self.deps.provider.send(&credentials, &send).await;
-            self.metrics.sends.attempt(&outcome, begun.elapsed());
+            let span = info_span!(
+                "POST",
+                otel.kind = "client",
+                http.request.method = "POST",
+                url.template = "/2010-04-01/Accounts/{account}/Messages.json",
+                sms.outcome = Empty,
+                error.type = Empty,
+            );
+            let outcome = self.deps.provider.send(&credentials, &send).instrument(span.clone()).await;
+            self.metrics.sends.attempt(&outcome, begun.elapsed(), &span);
+            drop(span);
             let SendOutcome::AccountRefused { http_status, code } = outcome else {
                 return self.meaning(message, outcome);
             };
@@ -98,7 +121,11 @@ impl Post {
 
     fn meaning(&self, message: &Claimed, outcome: SendOutcome) -> AttemptOutcome {
         match outcome {
-            SendOutcome::Accepted { sid, status } => AttemptOutcome::Accepted { provider_sid: sid, status },
+            SendOutcome::Accepted { sid, status } => {
+                let after = (Utc::now() - message.queued_at).to_std().unwrap_or_default();
+                self.metrics.sends.accepted(message.automatic, after);
+                AttemptOutcome::Accepted { provider_sid: sid, status }
+            }
             SendOutcome::NotProcessed { reason, retry_after } => {
                 if reason == Trouble::Throttled {
                     self.paces.refused(message.account.id, retry_after, Instant::now());

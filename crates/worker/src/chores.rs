@@ -11,6 +11,7 @@ use casewire_runtime::config;
 use casewire_runtime::ops::Beat;
 use casewire_store::{Error, ReplayRequest};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
@@ -30,8 +31,13 @@ pub(crate) async fn run(
     let mut backoff = Backoff::new(interval, settings.retry_most);
     let chores = Chores { settings, deps, metrics, queued, beat, stop };
     let (beat, stop) = (&chores.beat, &chores.stop);
+    let mut count_at = Instant::now();
     while !stop.is_cancelled() {
         beat.now();
+        if count_at <= Instant::now() {
+            chores.standing().await;
+            count_at = Instant::now() + chores.settings.standing_interval;
+        }
         let pause = if chores.all().await {
             backoff.reset();
             interval
@@ -89,6 +95,7 @@ impl Chores {
             message_id,
             attempt,
             outcome: AttemptOutcome::Uncertain,
+            trace: None,
         };
         let commands = lost.into_iter().map(uncertain).collect();
         self.handle(commands).await?;
@@ -144,6 +151,16 @@ impl Chores {
         let outcomes = batch::handle(self.deps.database.as_ref(), commands, &go_on).await?;
         self.metrics.decided(&outcomes);
         Ok(outcomes)
+    }
+
+    /// Counts how cases stand. Where that fails the next look counts; nothing else waits for it.
+    async fn standing(&self) {
+        match self.deps.database.standing().await {
+            Ok(standing) => self.metrics.depth.standing(&standing),
+            Err(error) => {
+                tracing::debug!(event = "standing_unread", %error, "how cases stand cannot be read")
+            }
+        }
     }
 
     async fn gauges(&self) -> Result<(), Error> {

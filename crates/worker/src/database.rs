@@ -7,7 +7,9 @@ use casewire_domain::MessageId;
 use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
 use casewire_domain::directory::Directory;
-use casewire_store::{Claim, Claims, Error, Held, LookFor, OutboxDepth, ReplayRequest, Store, Unsettled};
+use casewire_store::{
+    Claim, Claims, Error, Held, LookFor, OutboxDepth, ReplayRequest, Standing, Store, Unsettled,
+};
 use uuid::Uuid;
 
 /// The database as a worker sees it: each operation one transaction, committed when it returns. After an error
@@ -54,6 +56,9 @@ pub trait Database: Send + Sync {
 
     /// How many dead letters there are, and since when.
     async fn dead_letter_depth(&self) -> Result<Held, Error>;
+
+    /// How cases stand.
+    async fn standing(&self) -> Result<Standing, Error>;
 }
 
 #[async_trait]
@@ -108,5 +113,9 @@ impl Database for Store {
 
     async fn dead_letter_depth(&self) -> Result<Held, Error> {
         Store::dead_letter_depth(self).await
+    }
+
+    async fn standing(&self) -> Result<Standing, Error> {
+        Store::standing(self).await
     }
 }

@@ -73,7 +73,7 @@ pub struct Worker {
 
 /// A worker of these settings.
 pub fn build(settings: config::Worker, sender: config::Sender, deps: Deps) -> Worker {
-    let metrics = Arc::new(deps.metrics.register(Metrics::register));
+    let metrics = Arc::new(Metrics::register(&deps.metrics));
     Worker { settings, sender, deps: Arc::new(deps), metrics, queued: Arc::default(), sweeping: None }
 }
 

@@ -15,10 +15,11 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::backoff::Backoff;
-use crate::metrics::{Metrics, disposition};
+use crate::metrics::{CONSUMER, Metrics, disposition};
 use crate::suspicion::{self, Round};
 use crate::{Deps, batch, reading};
 
@@ -179,7 +180,8 @@ impl Pipeline {
             beat.now();
             !stop.is_cancelled()
         };
-        let results = batch::attempt(database, events.commands.clone(), &go_on).await?;
+        let decided = batch::attempt(database, events.commands.clone(), &go_on);
+        let results = decided.instrument(events.decision()).await?;
         let mut outcomes = Vec::with_capacity(results.len());
         for ((result, delivery), command) in results.into_iter().zip(&events.deliveries).zip(&events.commands)
         {
@@ -226,10 +228,15 @@ impl Pipeline {
     fn record(&self, events: &Events, outcomes: &[Option<Outcome>], took: Duration) {
         let now = Utc::now();
         for ((command, outcome), span) in events.commands.iter().zip(outcomes).zip(&events.spans) {
-            span.record("outcome", outcome.as_ref().map_or("retry", disposition));
+            span.record("disposition", outcome.as_ref().map_or("retry", disposition));
+            if let (Command::Status(_, report), Some(Outcome::Reported { trace, .. })) = (command, outcome) {
+                span.record("sms.status", report.status.as_str());
+                // Only here is it known which text the report is of.
+                trace.iter().for_each(|sent| trace::link(span, &trace::carrier(sent)));
+            }
             match outcome {
-                Some(outcome) if events.given_up => self.metrics.events.given_up(outcome, took),
-                Some(outcome) => self.metrics.events.handled(command, outcome, now, took),
+                Some(outcome) if events.given_up => self.metrics.events.given_up(outcome, took, span),
+                Some(outcome) => self.metrics.events.handled(command, outcome, now, took, span),
                 None => self.metrics.events.retried(1),
             }
         }
@@ -250,12 +257,29 @@ struct Events {
 impl Events {
     fn read(round: Round, settings: &config::Worker) -> Self {
         let Round { given_up, deliveries } = round;
-        let read = |delivery: &Delivery| match given_up {
-            true => (reading::untouched(delivery, settings.most_deliveries), Span::none()),
-            false => (command(delivery), span(delivery)),
+        let read = |delivery: &Delivery| {
+            let span = span(delivery);
+            let mut command = match given_up {
+                true => reading::untouched(delivery, settings.most_deliveries),
+                false => command(delivery),
+            };
+            command.belongs_to(trace::parent_of(&span));
+            (command, span)
         };
         let (commands, spans) = deliveries.iter().map(read).unzip();
         Self { given_up, deliveries, commands, spans }
+    }
+}
+
+impl Events {
+    /// The span of deciding them together: part of the first one's trace, linked to the others'.
+    fn decision(&self) -> Span {
+        let mut spans = self.spans.iter();
+        let first = spans.next().and_then(Span::id);
+        let count = self.commands.len();
+        let span = tracing::info_span!(parent: first, "decide", messaging.batch.message_count = count);
+        spans.for_each(|other| trace::link_to(&span, other));
+        span
     }
 }
 
@@ -266,21 +290,29 @@ fn command(delivery: &Delivery) -> Command {
     }
 }
 
-/// The span of one event's handling: part of the webhook's trace on its first delivery, linked to it on others.
+/// The span of one event's handling: part of the webhook's trace on its first delivery, a trace of its own on others,
+/// and linked to where it was published on all.
 fn span(delivery: &Delivery) -> Span {
     let span = tracing::info_span!(
-        "process",
+        parent: None,
+        "process inbound",
         otel.kind = "consumer",
         messaging.system = "nats",
-        delivery = delivery.attempt,
-        outcome = tracing::field::Empty,
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.template = "in.{shard}.{kind}",
+        messaging.consumer.group.name = CONSUMER,
+        messaging.message.id = Empty,
+        messaging.message.delivery_count = delivery.attempt,
+        disposition = Empty,
+        sms.status = Empty,
     );
     if let Ok(event) = &delivery.event {
+        span.record("messaging.message.id", event.dedupe_id.as_str());
         if delivery.attempt == 1 {
             trace::set_parent(&span, &event.trace);
-        } else {
-            trace::link(&span, &event.trace);
         }
+        trace::link(&span, &event.trace);
     }
     span
 }

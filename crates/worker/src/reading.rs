@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use casewire_bus::{Delivery, Undecodable};
 use casewire_domain::command::{Command, EventFacts};
 use casewire_domain::{DedupeId, Event, EventKind};
+use casewire_runtime::telemetry::trace;
 use casewire_twilio::webhook;
 use chrono::{DateTime, Utc};
 
@@ -57,6 +58,7 @@ fn facts_of_bytes(bytes: &Undecodable, now: DateTime<Utc>) -> EventFacts {
         line: String::new(),
         received_at: now,
         raw: bytes.payload.clone(),
+        trace: None,
     }
 }
 
@@ -81,6 +83,7 @@ fn facts(event: &Event) -> EventFacts {
         line: event.line.clone(),
         received_at: event.received_at,
         raw: casewire_bus::encode(event),
+        trace: trace::parent_in(&event.trace),
     }
 }
 

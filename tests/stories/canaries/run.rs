@@ -9,13 +9,12 @@ use casewire_twilio::signature::HEADER;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::collector::Collector;
 use super::losses::{self, HELD, MISSED};
 use super::search::{Canary, found};
 use super::stored;
 use crate::kit::{
-    ACCOUNT, Cluster, DATABASE_PASSWORD, Desk, Hook, MASTER_KEY, Plan, Role, TOKEN, handset, message_sid,
-    person, publish, say, texts,
+    ACCOUNT, Cluster, Collector, DATABASE_PASSWORD, Desk, Hook, MASTER_KEY, Plan, Role, TOKEN, handset,
+    message_sid, person, publish, say, texts,
 };
 
 pub(super) const SETTLED: Duration = Duration::from_secs(60);
@@ -246,9 +245,11 @@ async fn it_was_looked_for(
         ("the log of desk", "\"level\":\"DEBUG\""),
         ("the metrics of ingest", "casewire_"),
         ("the metrics of worker", "casewire_"),
-        ("the metrics of desk", "# "),
+        ("the metrics of desk", "http_server_request_duration_seconds"),
         ("the spans", "publish inbound"),
         ("the spans", "casewire-worker"),
+        ("the spans", "casewire-desk"),
+        ("the spans", "send sms"),
         ("the log of nats-server", "Server is ready"),
         ("reasons and trails", "cannot be decoded"),
         ("reasons and trails", "send_uncertain"),

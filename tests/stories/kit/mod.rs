@@ -4,6 +4,7 @@ mod balancer;
 mod books;
 mod checker;
 mod cluster;
+mod collector;
 mod desk;
 mod dice;
 mod home;
@@ -19,6 +20,7 @@ pub(crate) use books::Books;
 pub(crate) use cluster::{
     ACCOUNT, Cluster, DATABASE_PASSWORD, MASTER_KEY, Plan, TOKEN, handset, number, person,
 };
+pub(crate) use collector::{Collector, Span};
 pub(crate) use desk::{Desk, bodies, texts};
 pub(crate) use dice::Dice;
 pub(crate) use home::{AUTH_TOKEN, Home, SOON, Up, sentence};

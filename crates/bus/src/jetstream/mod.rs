@@ -72,12 +72,6 @@ impl JetStream {
         publishing && consuming
     }
 
-    /// How often a connection was lost and made again, for a metric.
-    pub fn reconnects(&self) -> u64 {
-        let again = |connection: &Connection| connection.connects().saturating_sub(1);
-        again(&self.publishing) + again(&self.consuming)
-    }
-
     /// Sends what is still buffered, acknowledgements above all. What is unsent after `wait` comes again.
     pub async fn flush(&self, wait: Duration) {
         let both = async { tokio::join!(self.publishing.client.flush(), self.consuming.client.flush()) };
@@ -183,6 +177,11 @@ impl Stream for JetStream {
 
     fn connected(&self) -> bool {
         self.publishing.up() && self.consuming.up()
+    }
+
+    fn reconnects(&self) -> u64 {
+        let again = |connection: &Connection| connection.connects().saturating_sub(1);
+        again(&self.publishing) + again(&self.consuming)
     }
 
     fn history(&self) -> Option<&dyn History> {

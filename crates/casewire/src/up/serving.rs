@@ -98,6 +98,7 @@ fn desk(process: &Process, parts: &Parts, queued: Arc<Notify>) -> casewire_desk:
         store: parts.store.clone(),
         shutdown: process.shutdown.clone(),
         queued: Some(queued),
+        metrics: process.metrics.clone(),
     };
     casewire_desk::build(config, deps)
 }

@@ -7,8 +7,10 @@ use casewire_domain::case::CaseStatus;
 use casewire_domain::command::{Command, Reply};
 use casewire_domain::decide::{Outcome, Refusal};
 use casewire_domain::{CaseNumber, MessageId, Text};
+use casewire_runtime::telemetry::trace;
 use casewire_store::Store;
 use serde::Deserialize;
+use tracing::Span;
 use utoipa::ToSchema;
 
 use super::body::{CaseBody, CaseList, MessageBody};
@@ -17,6 +19,7 @@ use super::query::{ListParameters, ListQuery};
 use crate::Config;
 use crate::auth::Caller;
 use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::problem::{Problem, ProblemBody};
 
 /// Longest text the provider takes, in characters.
@@ -103,9 +106,14 @@ pub(crate) async fn reply(
     let text = text.inspect(|text| check(text, &mut fields));
     fields.finish()?;
     let body = Text::new(text.unwrap_or_default());
-    let command = Command::Reply(Reply { case, body, author: caller.actor(), idempotency_key });
+    let trace = trace::parent_of(&Span::current());
+    let command = Command::Reply(Reply { case, body, author: caller.actor(), idempotency_key, trace });
     let message = match store.handle_one(command).await? {
-        Outcome::Replied { message_id, .. } => message_id,
+        Outcome::Replied { message_id, repeated: true } => message_id,
+        Outcome::Replied { message_id, repeated: false } => {
+            first_reply(&store, live.metrics(), message_id).await;
+            message_id
+        }
         Outcome::Refused(refusal) => return Err(refusal.into()),
         other => return Err(unexpected(&other)),
     };
@@ -143,6 +151,14 @@ pub(crate) async fn set_status(
         other => return Err(unexpected(&other)),
     }
     Ok(fresh(&case(&store, number).await?))
+}
+
+/// Counts a reply that is the first in its case. The reply is queued whatever becomes of the look.
+async fn first_reply(store: &Store, metrics: &Metrics, reply: MessageId) {
+    match store.first_reply_after(reply).await {
+        Ok(after) => after.into_iter().for_each(|after| metrics.first_reply(after)),
+        Err(error) => tracing::debug!(event = "first_reply_unread", %error, "a reply is not counted"),
+    }
 }
 
 /// An answer that is only true now.

@@ -8,12 +8,14 @@ mod fields;
 mod messages;
 mod query;
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource};
 use casewire_runtime::http::read;
 
 use crate::auth::Guard;
 use crate::problem::Problem;
+use crate::traffic::watch;
 
 pub use body::{CaseBody, CaseList};
 pub use fields::BodyLimits;
@@ -21,10 +23,15 @@ pub use fields::BodyLimits;
 /// Mounts the API behind its guard. Only the description is for everybody: it holds nothing of this
 /// installation, and tools fetch it without a token.
 pub(crate) fn routes(service: &mut ServiceConfig, guard: Guard) {
-    service.service(resource("/api/v1/openapi.json", "GET, HEAD").route(read().to(description::show)));
+    service.service(
+        resource("/api/v1/openapi.json", "GET, HEAD")
+            .wrap(from_fn(watch))
+            .route(read().to(description::show)),
+    );
     service.service(
         web::scope("/api/v1")
             .wrap(guard)
+            .wrap(from_fn(watch))
             .service(resource("/cases", "GET, HEAD").route(read().to(cases::list)))
             .service(
                 resource("/cases/{number}", "GET, HEAD, PATCH")

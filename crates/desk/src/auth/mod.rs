@@ -16,6 +16,7 @@ use casewire_store::{Store, TokenKind};
 use chrono::Utc;
 use secrecy::ExposeSecret as _;
 
+use crate::metrics::{Metrics, USED_LINK};
 use crate::problem::{Missing, Problem};
 use crate::token;
 
@@ -60,13 +61,24 @@ pub struct Authority {
     store: Store,
     cookies: cookie::Cookies,
     session_life: Duration,
+    metrics: Metrics,
 }
 
 impl Authority {
     /// Whom the store knows may come in. `public_url` is the origin under which browsers may reach the page,
     /// where it has one of its own; `session_life` is how long a session lasts.
-    pub(crate) fn new(store: Store, public_url: Option<&str>, session_life: Duration) -> Self {
-        Self { store, cookies: cookie::Cookies::new(public_url), session_life }
+    pub(crate) fn new(
+        store: Store,
+        public_url: Option<&str>,
+        session_life: Duration,
+        metrics: Metrics,
+    ) -> Self {
+        Self { store, cookies: cookie::Cookies::new(public_url), session_life, metrics }
+    }
+
+    fn refused(&self, missing: Missing) -> Problem {
+        self.metrics.refused(missing.name());
+        Problem::Unauthorized(missing)
     }
 
     /// Who sends this request: by its token if it has one, else by its session.
@@ -81,10 +93,10 @@ impl Authority {
         let (scheme, secret) = authorization.split_once(' ').unwrap_or_default();
         let secret = secret.trim();
         if !scheme.eq_ignore_ascii_case("bearer") || !token::is_api_token(secret) {
-            return Err(Problem::Unauthorized(Missing::ValidToken));
+            return Err(self.refused(Missing::ValidToken));
         }
         let caller = self.store.caller(TokenKind::Api, secret).await?;
-        caller.map(Caller::from).ok_or(Problem::Unauthorized(Missing::ValidToken))
+        caller.map(Caller::from).ok_or_else(|| self.refused(Missing::ValidToken))
     }
 
     /// Whose session this request belongs to. One that changes something must come from our own page too: a
@@ -92,7 +104,7 @@ impl Authority {
     pub(crate) async fn require_session(&self, request: &HttpRequest) -> Result<Caller, Problem> {
         let missing =
             if self.cookies.read(request).is_some() { Missing::LiveSession } else { Missing::Credentials };
-        let caller = self.session(request).await?.ok_or(Problem::Unauthorized(missing))?;
+        let caller = self.session(request).await?.ok_or_else(|| self.refused(missing))?;
         if !request.method().is_safe() && !is_same_origin(request.headers()) {
             return Err(Problem::CrossSite);
         }
@@ -115,6 +127,7 @@ impl Authority {
         link: &str,
     ) -> Result<Option<Cookie<'static>>, Problem> {
         if !token::is_bare(link) {
+            self.metrics.refused(USED_LINK);
             return Ok(None);
         }
         let session = token::bare().map_err(|error| {
@@ -123,6 +136,9 @@ impl Authority {
         })?;
         let expires_at = Utc::now() + self.session_life;
         let opened = self.store.use_link(link, session.expose_secret(), expires_at).await?;
+        if !opened {
+            self.metrics.refused(USED_LINK);
+        }
         Ok(opened.then(|| self.cookies.make(request, session.expose_secret(), self.session_life)))
     }
 }

@@ -19,7 +19,7 @@ impl World {
         let claim = Claim { most: 1, lease, paused: Vec::new(), slowed: Vec::new() };
         let id = self.store.claim(claim).await.unwrap().messages[0].message_id;
         let outcome = AttemptOutcome::Uncertain;
-        let attempted = Command::Attempted { message_id: id, attempt: 1, outcome };
+        let attempted = Command::Attempted { message_id: id, attempt: 1, outcome, trace: None };
         self.store.handle_one(attempted).await.unwrap();
         (case, id)
     }

@@ -5,6 +5,7 @@
 mod cases;
 mod held;
 mod live;
+mod metrics;
 mod refusals;
 mod replies;
 mod sessions;

@@ -11,6 +11,7 @@ use casewire_domain::line::{DEFAULT_ON_OPEN, DEFAULT_ON_REOPEN, Guard};
 use casewire_domain::seal::Sealed;
 use casewire_domain::{Address, DedupeId, EventKind, InboundText, Location, Region, Text};
 use casewire_runtime::config::Server;
+use casewire_runtime::ops::Metrics;
 use casewire_runtime::shutdown::Shutdown;
 use casewire_store::{LineSettings, NewLine, Store, TokenKind};
 use casewire_testkit::{Postgres, http};
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     token: String,
     shutdown: Shutdown,
+    /// What the desk counts.
+    pub(crate) metrics: Metrics,
     _folder: TempDir,
 }
 
@@ -66,16 +69,16 @@ impl World {
         add_line(&store).await;
         let mut config = Config { demo: Some(demo()), ..Config::default() };
         change(&mut config);
-        let shutdown = Shutdown::new();
+        let (shutdown, metrics) = (Shutdown::new(), Metrics::default());
         let desk = casewire_desk::build(
             config,
-            Deps { store: store.clone(), shutdown: shutdown.clone(), queued: None },
+            Deps { store: store.clone(), shutdown: shutdown.clone(), queued: None, metrics: metrics.clone() },
         );
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         shutdown.spawn_critical("desk", async move { desk.run(listener, &Server::default()).await });
         let token = new_token(&store, "gwen").await;
-        Self { url, store, http: http::client().unwrap(), token, shutdown, _folder: folder }
+        Self { url, store, http: http::client().unwrap(), token, shutdown, metrics, _folder: folder }
     }
 
     /// The end of the process.
@@ -93,6 +96,7 @@ impl World {
             line: "demo".into(),
             received_at: Utc::now(),
             raw: Vec::new(),
+            trace: None,
         };
         let text = InboundText {
             provider_sid: sid,

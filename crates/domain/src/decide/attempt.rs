@@ -15,6 +15,7 @@ use crate::outbox::{AttemptOutcome, OutboxState, Outgoing, Settling};
 use crate::state::{Effect, State};
 use crate::status::{DeliveryStatus, Progress};
 use crate::suppression::Suppression;
+use crate::trace::TraceParent;
 
 /// How long after its attempt began an uncertain text holds back the later ones of its conversation. A callback settles
 /// nearly all within seconds; a customer should not wait longer for the next text because of one that may never settle.
@@ -23,8 +24,15 @@ const HOLDS_LANE: TimeDelta = TimeDelta::seconds(60);
 /// Longest wait before another attempt, so that no number a provider sends puts a text off for ever.
 pub(super) const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
 
-pub(super) fn decide(state: &State, id: MessageId, attempt: u32, outcome: &AttemptOutcome) -> Decision {
+pub(super) fn decide(
+    state: &State,
+    id: MessageId,
+    attempt: u32,
+    outcome: &AttemptOutcome,
+    trace: Option<&TraceParent>,
+) -> Decision {
     let Some(message) = state.messages.get(&id) else { return done(Vec::new()) };
+    let message = &Message { trace: trace.or(message.trace.as_ref()).cloned(), ..message.clone() };
     // A callback may have settled the message while the attempt was under way.
     let row = state.outbox.get(&id).filter(|row| row.attempt == attempt);
     match outcome {

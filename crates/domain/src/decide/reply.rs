@@ -43,6 +43,7 @@ pub(super) fn decide(rules: &Rules, state: &State, reply: &Reply, mint: Mint<'_>
         why: Why::rule(Rule::Reply),
         received_at: state.at,
         processed_at: state.at,
+        trace: reply.trace.clone(),
     };
     Decision {
         outcome: Outcome::Replied { message_id: message.id, repeated: false },

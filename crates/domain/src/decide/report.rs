@@ -11,7 +11,7 @@ use crate::line::{Line, Rules};
 use crate::message::{Direction, Message};
 use crate::outbox::OutboxState;
 use crate::state::{Effect, EventOutcome, State};
-use crate::status::Progress;
+use crate::status::{DeliveryStatus, Progress};
 use crate::suppression::Suppression;
 
 /// The provider's error for a contact who has opted out. Source: Twilio error 21610.
@@ -77,7 +77,9 @@ fn another_text(state: &State, facts: &EventFacts, report: &StatusReport, messag
     let attempt = report.ours.map(|(_, attempt)| attempt);
     let change = json!({ "message": message.id, "attempt": attempt, "provider_sid": report.provider_sid });
     effects.extend(entry(state, message, Trail::DuplicateSendDetected, change));
-    Decision { outcome: Outcome::Reported { duplicate_send: true, settled: false }, effects }
+    let trace = message.trace.clone();
+    let outcome = Outcome::Reported { duplicate_send: true, settled: false, delivered_after: None, trace };
+    Decision { outcome, effects }
 }
 
 fn progressed(state: &State, facts: &EventFacts, report: &StatusReport, message: &Message) -> Decision {
@@ -106,7 +108,15 @@ fn progressed(state: &State, facts: &EventFacts, report: &StatusReport, message:
         effects.push(Effect::Dequeue(message.id));
     }
     let settled = row.is_some_and(|row| row.state == OutboxState::Uncertain);
-    Decision { outcome: Outcome::Reported { duplicate_send: false, settled }, effects }
+    let now_delivered = after.status() != before.status() && after.status() == DeliveryStatus::Delivered;
+    let wait = (facts.received_at - message.processed_at).to_std().unwrap_or_default();
+    let outcome = Outcome::Reported {
+        duplicate_send: false,
+        settled,
+        delivered_after: now_delivered.then_some(wait),
+        trace: message.trace.clone(),
+    };
+    Decision { outcome, effects }
 }
 
 fn entry(state: &State, message: &Message, kind: Trail, change: serde_json::Value) -> Option<Effect> {

@@ -49,7 +49,7 @@ pub(super) fn decide(
         return set_aside(state, facts, "the sender's conversation was not loaded");
     };
     let arrival = Arrival { rules, state, line, facts, text, contact, conversation };
-    let keyword = text.opt_out.or_else(|| Keyword::of(text.body.reveal()));
+    let keyword = text.keyword();
     let said = keyword.and_then(|keyword| Suppression::said(keyword, facts.received_at));
     let mut decision = match keyword {
         // START means something only to somebody who had stopped.
@@ -112,6 +112,7 @@ impl Arrival<'_> {
             why,
             received_at: self.facts.received_at,
             processed_at: self.state.at,
+            trace: self.facts.trace.clone(),
         }
     }
 

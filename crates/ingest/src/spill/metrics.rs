@@ -4,12 +4,11 @@ use std::sync::atomic::AtomicU64;
 
 use casewire_bus::embedded::Standing;
 use casewire_bus::{Backlog, PublishError};
-use casewire_runtime::ops::Metrics;
+use casewire_runtime::ops::{Metrics, catalogue};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
 use crate::metrics::{Shard, label};
 
@@ -68,35 +67,23 @@ impl Spilling {
             drop(all.open.get_or_create(&shard));
         }
         for reason in NotKept::ALL {
-            drop(all.refused.get_or_create(&Refused { reason: *reason }));
+            drop(all.refused.get_or_create(&Refused { reason }));
         }
-        metrics.register(|registry| all.register_in(registry));
+        all.register_in(metrics);
         all
     }
 
-    fn register_in(&self, registry: &mut Registry) {
-        registry.register("spill_kept", "Events the spill took in the stream's stead", self.kept.clone());
-        registry.register(
-            "spill_drained",
-            "Events that went from the spill to the stream",
-            self.drained.clone(),
-        );
-        let help =
-            "Times an event of the spill was put off, because the stream refuses it or it cannot be read";
-        registry.register("spill_put_off", help, self.put_off.clone());
-        let help = "Events that neither the stream nor the spill took: they were answered 503";
-        registry.register("spill_refused", help, self.refused.clone());
-        let help = "Whether a shard's events go straight to the spill (1) or to the stream (0)";
-        registry.register("spill_breaker_open", help, self.open.clone());
-        registry.register("spill_events", "Events in the spill", self.events.clone());
-        let help =
-            "Of these, events that were put off, because the stream refused them or they cannot be read";
-        registry.register("spill_events_put_off", help, self.events_put_off.clone());
-        registry.register("spill_bytes", "Bytes of the events in the spill", self.bytes.clone());
-        let help = "How long the oldest event has been in the spill, but for those that were put off";
-        registry.register("spill_oldest_age_seconds", help, self.oldest.clone());
-        let help = "Whether the spill would take an event (1) or is full, too old or broken (0)";
-        registry.register("spill_taking", help, self.taking.clone());
+    fn register_in(&self, metrics: &Metrics) {
+        metrics.register(&catalogue::SPILL_KEPT, self.kept.clone());
+        metrics.register(&catalogue::SPILL_DRAINED, self.drained.clone());
+        metrics.register(&catalogue::SPILL_PUT_OFF, self.put_off.clone());
+        metrics.register(&catalogue::SPILL_REFUSED, self.refused.clone());
+        metrics.register(&catalogue::SPILL_BREAKER_OPEN, self.open.clone());
+        metrics.register(&catalogue::SPILL_EVENTS, self.events.clone());
+        metrics.register(&catalogue::SPILL_EVENTS_PUT_OFF, self.events_put_off.clone());
+        metrics.register(&catalogue::SPILL_BYTES, self.bytes.clone());
+        metrics.register(&catalogue::SPILL_OLDEST_AGE, self.oldest.clone());
+        metrics.register(&catalogue::SPILL_TAKING, self.taking.clone());
     }
 
     pub(super) fn kept(&self, shard: u32) {

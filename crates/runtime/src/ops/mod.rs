@@ -1,5 +1,6 @@
 //! What operators see: `/livez`, `/readyz` and `/metrics`, on a listener of their own.
 
+pub mod catalogue;
 mod health;
 mod metrics;
 mod server;
@@ -8,5 +9,5 @@ mod server;
 mod tests;
 
 pub use health::{Beat, Check, Health, Latch, STALE_AFTER};
-pub use metrics::Metrics;
+pub use metrics::{Exemplar, Metrics, Traced};
 pub use server::{CONTENT_TYPE, Ops, bind, start};

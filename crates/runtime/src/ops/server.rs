@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::header;
@@ -12,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
 
-use super::{Check, Health, Metrics};
+use super::{Check, Health, Metrics, catalogue};
 use crate::config::DEFAULT_OPS_LISTEN;
 use crate::http::read;
 use crate::telemetry::Identity;
@@ -97,12 +98,12 @@ impl State {
         let (build, ready, beats) =
             (Family::<BuildLabels, Gauge>::default(), Family::default(), Family::default());
         build.get_or_create(&BuildLabels { version, revision, role }).set(1);
-        metrics.register(|registry| {
-            registry.register("build_info", "What is running", build);
-            registry.register("ready", "Whether traffic should come here", Family::clone(&ready));
-            let help = "When a critical task last gave a sign of life";
-            registry.register("task_last_beat_timestamp_seconds", help, Family::clone(&beats));
-        });
+        metrics.register(&catalogue::BUILD_INFO, build);
+        metrics.register(&catalogue::READY, Family::clone(&ready));
+        metrics.register(&catalogue::TASK_LAST_BEAT, Family::clone(&beats));
+        let started = Gauge::<f64, AtomicU64>::default();
+        started.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+        metrics.register(&catalogue::PROCESS_START, started);
         Self { health, metrics, role, ready, beats }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use casewire_domain::TraceParent;
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -19,16 +20,31 @@ pub fn context_of(span: &Span) -> Carrier {
     fields.0
 }
 
-/// The context of the current span.
-pub fn current_context() -> Carrier {
-    context_of(&Span::current())
+/// The field that names trace and span.
+const TRACEPARENT: &str = "traceparent";
+
+/// What a carrier says of trace and span. The other field is for traces that others began, and ours begin here.
+pub fn parent_in(carrier: &Carrier) -> Option<TraceParent> {
+    TraceParent::parse(carrier.get(TRACEPARENT)?)
+}
+
+/// The context of a span, to be kept with what it causes.
+pub fn parent_of(span: &Span) -> Option<TraceParent> {
+    let context = span_context(span);
+    let flags = context.trace_flags().to_u8();
+    TraceParent::parse(&format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id()))
+        .filter(|_| context.is_valid())
+}
+
+/// A carrier of what was kept.
+pub fn carrier(parent: &TraceParent) -> Carrier {
+    Carrier::from([(TRACEPARENT.to_owned(), parent.as_str().to_owned())])
 }
 
 /// The id of a span's trace when that trace is sent, for the exemplars of histograms: an id nobody can look up is
 /// of no use there.
 pub fn sampled_trace_id(span: &Span) -> Option<String> {
-    let context = span.context();
-    let context = context.span().span_context().clone();
+    let context = span_context(span);
     context.is_sampled().then(|| context.trace_id().to_string())
 }
 
@@ -46,6 +62,18 @@ pub fn link(span: &Span, carrier: &Carrier) {
     if let Some(context) = remote(carrier) {
         span.add_link(context);
     }
+}
+
+/// Links a span to another of this process.
+pub fn link_to(span: &Span, other: &Span) {
+    let context = span_context(other);
+    if context.is_valid() {
+        span.add_link(context);
+    }
+}
+
+fn span_context(span: &Span) -> SpanContext {
+    span.context().span().span_context().clone()
 }
 
 fn remote(carrier: &Carrier) -> Option<SpanContext> {

@@ -4,7 +4,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
 use casewire_domain::message::{Direction, Message};
-use casewire_domain::{DeliveryStatus, Progress, Text};
+use casewire_domain::{DeliveryStatus, Progress, Text, TraceParent};
 
 use super::{count, json, uncount, word};
 use crate::error::Error;
@@ -36,6 +36,7 @@ pub(crate) struct Model {
     pub(crate) why: Json,
     pub(crate) received_at: DateTimeUtc,
     pub(crate) processed_at: DateTimeUtc,
+    pub(crate) trace: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -90,6 +91,7 @@ impl TryFrom<Model> for Message {
             why: json("message", row.why)?,
             received_at: row.received_at,
             processed_at: row.processed_at,
+            trace: row.trace.as_deref().and_then(TraceParent::parse),
         })
     }
 }
@@ -123,6 +125,7 @@ impl From<&Message> for ActiveModel {
             why: Set(serde_json::json!(message.why)),
             received_at: Set(message.received_at),
             processed_at: Set(message.processed_at),
+            trace: Set(message.trace.as_ref().map(|trace| trace.as_str().to_owned())),
         }
     }
 }

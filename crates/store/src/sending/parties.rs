@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use casewire_domain::line::WhenUncertain;
-use casewire_domain::{Address, Text};
+use casewire_domain::{Address, Text, TraceParent};
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
@@ -112,6 +112,9 @@ impl Parties {
             body: Text::new(message.body.clone()),
             account: directory::account_entry(account.clone())?,
             suppressed: self.suppressed.contains(&(message.line_id, message.contact_id)),
+            automatic: message.automatic,
+            queued_at: row.queued_at,
+            trace: message.trace.as_deref().and_then(TraceParent::parse),
         })
     }
 }

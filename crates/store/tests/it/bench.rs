@@ -10,7 +10,7 @@ use casewire_domain::line::{DEFAULT_ON_OPEN, DEFAULT_ON_REOPEN, Guard};
 use casewire_domain::seal::Sealed;
 use casewire_domain::{
     Address, CaseNumber, DedupeId, DeliveryStatus, EventKind, InboundText, Location, MessageId, Region,
-    StatusReport, Text,
+    StatusReport, Text, TraceParent,
 };
 use casewire_store::view::CaseView;
 use casewire_store::{Claim, Claimed, Config, LineSettings, NewLine, Store};
@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
 pub(crate) const HEATHER: &str = "+12065550100";
+/// The trace that agents' requests belong to.
+pub(crate) const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 pub(crate) const IAN: &str = "+12065550101";
 
 pub(crate) struct Bench {
@@ -121,6 +123,7 @@ impl Bench {
             body: Text::new(body),
             author: "agent:test".into(),
             idempotency_key: key.map(Into::into),
+            trace: TraceParent::parse(TRACE),
         });
         self.store.handle_one(command).await.unwrap()
     }
@@ -176,6 +179,7 @@ fn facts(line: &str, kind: EventKind, dedupe_id: String) -> EventFacts {
         line: line.into(),
         received_at: Utc::now(),
         raw: b"raw".to_vec(),
+        trace: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod desk;
 mod outages;
 mod sending;
 mod settling;
+mod standing;
 mod sweeping;
 mod texts;
 

@@ -39,7 +39,10 @@ mod story {
         async fn unknown(&self, claimed: &Claimed) {
             let outcome = AttemptOutcome::Uncertain;
             let (message_id, attempt) = (claimed.message_id, claimed.attempt);
-            self.store.handle_one(Command::Attempted { message_id, attempt, outcome }).await.unwrap();
+            self.store
+                .handle_one(Command::Attempted { message_id, attempt, outcome, trace: None })
+                .await
+                .unwrap();
         }
 
         async fn due(&self, look: LookFor) -> Vec<Unsettled> {

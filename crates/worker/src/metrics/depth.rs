@@ -2,18 +2,23 @@
 //! and never the sum.
 
 use casewire_bus::Backlog;
-use casewire_store::{Held, OutboxDepth};
+use casewire_runtime::ops::{self, catalogue};
+use casewire_store::{Held, OutboxDepth, Standing};
 use chrono::{DateTime, Utc};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
 
 use super::CONSUMER;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct State {
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    status: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -40,10 +45,13 @@ pub(crate) struct Depth {
     ack_pending: Family<Consumer, Gauge>,
     redelivered: Family<Consumer, Gauge>,
     oldest: Family<Consumer, Gauge>,
+    cases: Family<Status, Gauge>,
+    unanswered: Gauge,
+    opted_out: Gauge,
 }
 
 impl Depth {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    pub(super) fn register(metrics: &ops::Metrics) -> Self {
         let new = Self {
             outbox: Family::default(),
             outbox_age: Family::default(),
@@ -56,34 +64,29 @@ impl Depth {
             ack_pending: Family::default(),
             redelivered: Family::default(),
             oldest: Family::default(),
+            cases: Family::default(),
+            unanswered: Gauge::default(),
+            opted_out: Gauge::default(),
         };
-        new.name(registry);
+        new.name(metrics);
         new
     }
 
-    fn name(&self, registry: &mut Registry) {
-        let seconds = Unit::Seconds;
-        registry.register(
-            "outbox_messages",
-            "Messages in the outbox; held are those of the uncertain that wait for a person",
-            self.outbox.clone(),
-        );
-        let help = "Age of the oldest message in the outbox";
-        registry.register_with_unit("outbox_oldest_age", help, seconds.clone(), self.outbox_age.clone());
-        registry.register("parked_messages", "Dead letters", self.parked.clone());
-        let help = "Age of the oldest dead letter";
-        registry.register_with_unit("parked_oldest_age", help, seconds.clone(), self.parked_age.clone());
-        registry.register("stream_messages", "Events a stream holds", self.messages.clone());
-        registry.register("stream_bytes", "Bytes a stream holds", self.bytes.clone());
-        registry.register("stream_limit_bytes", "Bytes beyond which a stream refuses", self.limit.clone());
-        let help = "Events never delivered yet";
-        registry.register("stream_pending_messages", help, self.pending.clone());
-        let help = "Events delivered and not acknowledged";
-        registry.register("stream_ack_pending_messages", help, self.ack_pending.clone());
-        let help = "Events delivered more than once and not acknowledged";
-        registry.register("stream_redelivered_messages", help, self.redelivered.clone());
-        let help = "Age of the oldest event that is not acknowledged";
-        registry.register_with_unit("stream_oldest_pending_age", help, seconds, self.oldest.clone());
+    fn name(&self, metrics: &ops::Metrics) {
+        metrics.register(&catalogue::OUTBOX_MESSAGES, self.outbox.clone());
+        metrics.register(&catalogue::OUTBOX_OLDEST_AGE, self.outbox_age.clone());
+        metrics.register(&catalogue::PARKED_MESSAGES, self.parked.clone());
+        metrics.register(&catalogue::PARKED_OLDEST_AGE, self.parked_age.clone());
+        metrics.register(&catalogue::STREAM_MESSAGES, self.messages.clone());
+        metrics.register(&catalogue::STREAM_BYTES, self.bytes.clone());
+        metrics.register(&catalogue::STREAM_LIMIT, self.limit.clone());
+        metrics.register(&catalogue::STREAM_PENDING, self.pending.clone());
+        metrics.register(&catalogue::STREAM_ACK_PENDING, self.ack_pending.clone());
+        metrics.register(&catalogue::STREAM_REDELIVERED, self.redelivered.clone());
+        metrics.register(&catalogue::STREAM_OLDEST_AGE, self.oldest.clone());
+        metrics.register(&catalogue::OPEN_CASES, self.cases.clone());
+        metrics.register(&catalogue::OLDEST_UNANSWERED, self.unanswered.clone());
+        metrics.register(&catalogue::OPTED_OUT, self.opted_out.clone());
     }
 
     /// What the database holds.
@@ -100,6 +103,15 @@ impl Depth {
         }
         self.parked.set(parked.messages);
         self.parked_age.set(age(parked.oldest));
+    }
+
+    /// How cases stand.
+    pub(crate) fn standing(&self, standing: &Standing) {
+        for (status, cases) in [("open", standing.open), ("pending", standing.pending)] {
+            self.cases.get_or_create(&Status { status }).set(cases);
+        }
+        self.unanswered.set(age(standing.oldest_unanswered));
+        self.opted_out.set(standing.opted_out);
     }
 
     /// What the stream holds.

@@ -7,8 +7,8 @@ mod settling;
 mod sweeps;
 
 use casewire_domain::decide::{Outcome, Sighting};
+use casewire_runtime::ops;
 use casewire_twilio::codes;
-use prometheus_client::registry::Registry;
 
 use depth::Depth;
 use events::Events;
@@ -18,7 +18,7 @@ use sweeps::Sweeps;
 pub(crate) use sweeps::{PROVIDER, STREAM};
 
 /// The durable consumer every worker shares, as its label: what else reads a stream gets another.
-const CONSUMER: &str = "work";
+pub(crate) const CONSUMER: &str = "work";
 
 /// A worker's metrics.
 pub(crate) struct Metrics {
@@ -35,13 +35,13 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(metrics: &ops::Metrics) -> Self {
         Self {
-            events: Events::register(registry),
-            sends: Sends::register(registry),
-            settling: Settling::register(registry),
-            sweeps: Sweeps::register(registry),
-            depth: Depth::register(registry),
+            events: Events::register(metrics),
+            sends: Sends::register(metrics),
+            settling: Settling::register(metrics),
+            sweeps: Sweeps::register(metrics),
+            depth: Depth::register(metrics),
         }
     }
 

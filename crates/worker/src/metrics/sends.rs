@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use casewire_runtime::ops::{self, Exemplar, Traced, catalogue};
 use casewire_twilio::rest::{ReadError, SendOutcome, Trouble};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use tracing::Span;
 
 use super::error_code;
 
@@ -24,6 +25,15 @@ struct Request {
     status_class: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Origin {
+    origin: &'static str,
+}
+
+const OPERATIONS: [&str; 2] = ["send", "list"];
+const STATUS_CLASSES: [&str; 4] = ["2xx", "4xx", "5xx", "none"];
+const AGENT: Origin = Origin { origin: "agent" };
+const AUTOMATIC: Origin = Origin { origin: "automatic" };
 const OUTCOMES: [&str; 8] = [
     "accepted",
     "rejected",
@@ -35,21 +45,27 @@ const OUTCOMES: [&str; 8] = [
     "blocked_opt_out",
 ];
 
+/// From what the provider takes on a good day to the time-out.
+const REQUEST: [f64; 11] = [0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
+/// A text goes at once, or waits for its line's rate and for attempts that failed.
+const TO_PROVIDER: [f64; 10] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
+
 /// Metrics of texts sent.
 pub(crate) struct Sends {
     attempts: Family<Attempt, Counter>,
-    took: Family<Request, Histogram>,
+    took: Family<Request, Traced, fn() -> Traced>,
+    accepted: Family<Origin, Histogram, fn() -> Histogram>,
     throttled: Counter,
     circuits_open: Gauge,
     duplicates: Counter,
 }
 
 impl Sends {
-    pub(super) fn register(registry: &mut Registry) -> Self {
-        let buckets = || Histogram::new([0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0]);
+    pub(super) fn register(metrics: &ops::Metrics) -> Self {
         let new = Self {
             attempts: Family::default(),
-            took: Family::new_with_constructor(buckets),
+            took: Family::new_with_constructor(|| Traced::new(REQUEST.into_iter())),
+            accepted: Family::new_with_constructor(|| Histogram::new(TO_PROVIDER)),
             throttled: Counter::default(),
             circuits_open: Gauge::default(),
             duplicates: Counter::default(),
@@ -58,35 +74,54 @@ impl Sends {
         for outcome in OUTCOMES {
             new.attempts.get_or_create(&Attempt { outcome, error_code: String::new() }).inc_by(0);
         }
-        new.name(registry);
+        for (operation, status_class) in
+            OPERATIONS.into_iter().flat_map(|of| STATUS_CLASSES.map(move |class| (of, class)))
+        {
+            drop(new.took.get_or_create(&Request { operation, status_class }));
+        }
+        for origin in [AGENT, AUTOMATIC] {
+            drop(new.accepted.get_or_create(&origin));
+        }
+        new.name(metrics);
         new
     }
 
-    fn name(&self, registry: &mut Registry) {
-        let help = "Attempts to send a text, by outcome";
-        registry.register("sms_send_attempts", help, self.attempts.clone());
-        let help = "Time of a request to the provider";
-        registry.register_with_unit("provider_request_duration", help, Unit::Seconds, self.took.clone());
-        let help = "Requests the provider refused for their number";
-        registry.register("provider_throttled", help, self.throttled.clone());
-        let help = "Accounts for which nothing is sent, since the provider refuses them";
-        registry.register("provider_circuit_open", help, self.circuits_open.clone());
-        let help = "Messages the provider holds twice";
-        registry.register("duplicate_send_detected", help, self.duplicates.clone());
+    fn name(&self, metrics: &ops::Metrics) {
+        metrics.register(&catalogue::SMS_ATTEMPTS, self.attempts.clone());
+        metrics.register(&catalogue::PROVIDER_DURATION, self.took.clone());
+        metrics.register(&catalogue::SMS_ACCEPT_DURATION, self.accepted.clone());
+        metrics.register(&catalogue::PROVIDER_THROTTLED, self.throttled.clone());
+        metrics.register(&catalogue::PROVIDER_CIRCUIT_OPEN, self.circuits_open.clone());
+        metrics.register(&catalogue::DUPLICATE_SENDS, self.duplicates.clone());
     }
 
-    /// The provider was asked to send a text, and this came of it.
-    pub(crate) fn attempt(&self, outcome: &SendOutcome, took: Duration) {
+    /// The provider was asked to send a text, and this came of it; `span` is that of the request.
+    pub(crate) fn attempt(&self, outcome: &SendOutcome, took: Duration, span: &Span) {
         let (name, status_class) = classes(outcome);
         let code = match outcome {
             SendOutcome::Rejected { code, .. } | SendOutcome::AccountRefused { code, .. } => *code,
             _ => None,
         };
         self.attempts.get_or_create(&Attempt { outcome: name, error_code: error_code(code) }).inc();
-        self.took.get_or_create(&Request { operation: "send", status_class }).observe(took.as_secs_f64());
+        span.record("sms.outcome", name);
+        if status_class != "2xx" {
+            span.record("error.type", code.map_or_else(|| name.to_owned(), |code| code.to_string()));
+        }
+        self.requested("send", status_class, took, span);
         if name == "throttled" {
             self.throttled.inc();
         }
+    }
+
+    fn requested(&self, operation: &'static str, status_class: &'static str, took: Duration, span: &Span) {
+        let of = Request { operation, status_class };
+        self.took.get_or_create(&of).observe(took.as_secs_f64(), Exemplar::of(span), None);
+    }
+
+    /// The provider has a text, so long after it was queued.
+    pub(crate) fn accepted(&self, automatic: bool, after: Duration) {
+        let origin = if automatic { AUTOMATIC } else { AGENT };
+        self.accepted.get_or_create(&origin).observe(after.as_secs_f64());
     }
 
     /// A text was not sent, since its contact has opted out.
@@ -117,7 +152,7 @@ impl Sends {
                 _ => "none",
             },
         };
-        self.took.get_or_create(&Request { operation: "list", status_class }).observe(took.as_secs_f64());
+        self.requested("list", status_class, took, &Span::current());
         if matches!(error, Some(ReadError::Unavailable { reason: Trouble::Throttled, .. })) {
             self.throttled.inc();
         }

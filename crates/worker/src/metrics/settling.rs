@@ -2,10 +2,10 @@
 
 use casewire_domain::decide::{Outcome, Sighting};
 use casewire_domain::settle::Answer;
+use casewire_runtime::ops::{self, catalogue};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct By {
@@ -25,7 +25,7 @@ pub(crate) struct Settling {
 }
 
 impl Settling {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    pub(super) fn register(metrics: &ops::Metrics) -> Self {
         let new =
             Self { settled: Family::default(), looks: Family::default(), unsettled: Counter::default() };
         // Known label sets begin at 0: a first one would otherwise have no rate.
@@ -35,13 +35,9 @@ impl Settling {
         for answer in ["read", "unreadable"] {
             new.looks.get_or_create(&Answered { answer }).inc_by(0);
         }
-        let help =
-            "Uncertain texts of which is known now whether the provider has them, by how it was learnt";
-        registry.register("uncertain_settled", help, new.settled.clone());
-        let help = "Looks at the provider's list for uncertain texts";
-        registry.register("uncertain_looks", help, new.looks.clone());
-        let help = "Uncertain texts that the provider's list did not settle: a person must decide";
-        registry.register("uncertain_unsettled", help, new.unsettled.clone());
+        metrics.register(&catalogue::UNCERTAIN_SETTLED, new.settled.clone());
+        metrics.register(&catalogue::UNCERTAIN_LOOKS, new.looks.clone());
+        metrics.register(&catalogue::UNCERTAIN_UNSETTLED, new.unsettled.clone());
         new
     }
 

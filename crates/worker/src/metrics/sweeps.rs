@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use casewire_runtime::ops::{self, catalogue};
 use chrono::Utc;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
 
 /// The sweeper that compares the stream with the database, as its label.
 pub(crate) const STREAM: &str = "stream";
@@ -31,7 +31,7 @@ pub(crate) struct Sweeps {
 }
 
 impl Sweeps {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    pub(super) fn register(metrics: &ops::Metrics) -> Self {
         let buckets = || Histogram::new([0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0]);
         let new = Self {
             rescued: Family::default(),
@@ -45,25 +45,19 @@ impl Sweeps {
         for sweeper in [STREAM, PROVIDER] {
             new.rescued.get_or_create(&Sweeper { sweeper }).inc_by(0);
             new.failed.get_or_create(&Sweeper { sweeper }).inc_by(0);
+            drop(new.took.get_or_create(&Sweeper { sweeper }));
         }
-        new.name(registry);
+        new.name(metrics);
         new
     }
 
-    fn name(&self, registry: &mut Registry) {
-        let help = "Events and texts that were lost on their way and found by a sweeper";
-        registry.register("sweeper_rescued", help, self.rescued.clone());
-        let help = "Sweeps, or lines of one, that did not come to their end";
-        registry.register("sweeper_failures", help, self.failed.clone());
-        let help =
-            "When this worker last ended a sweep, in seconds since 1970: take the greatest of all workers";
-        registry.register_with_unit("sweeper_last", help, Unit::Seconds, self.last.clone());
-        let help = "How long a sweep took: of one shard, or of all lines";
-        registry.register_with_unit("sweeper_duration", help, Unit::Seconds, self.took.clone());
-        let help = "Events that were verified, and erased from the stream";
-        registry.register("sweeper_purged", help, self.purged.clone());
-        let help = "Delivery statuses that were behind the provider's list";
-        registry.register("sweeper_statuses_corrected", help, self.corrected.clone());
+    fn name(&self, metrics: &ops::Metrics) {
+        metrics.register(&catalogue::SWEEPER_RESCUED, self.rescued.clone());
+        metrics.register(&catalogue::SWEEPER_FAILURES, self.failed.clone());
+        metrics.register(&catalogue::SWEEPER_LAST_SUCCESS, self.last.clone());
+        metrics.register(&catalogue::SWEEPER_DURATION, self.took.clone());
+        metrics.register(&catalogue::SWEEPER_PURGED, self.purged.clone());
+        metrics.register(&catalogue::SWEEPER_CORRECTED, self.corrected.clone());
     }
 
     /// So many were found.

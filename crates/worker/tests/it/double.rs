@@ -7,7 +7,9 @@ use casewire_domain::MessageId;
 use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
 use casewire_domain::directory::Directory;
-use casewire_store::{Claim, Claims, Error, Held, LookFor, OutboxDepth, ReplayRequest, Store, Unsettled};
+use casewire_store::{
+    Claim, Claims, Error, Held, LookFor, OutboxDepth, ReplayRequest, Standing, Store, Unsettled,
+};
 use uuid::Uuid;
 
 /// What happens to what is asked of the database.
@@ -103,5 +105,9 @@ impl casewire_worker::Database for Double {
 
     async fn dead_letter_depth(&self) -> Result<Held, Error> {
         self.store.dead_letter_depth().await
+    }
+
+    async fn standing(&self) -> Result<Standing, Error> {
+        self.store.standing().await
     }
 }

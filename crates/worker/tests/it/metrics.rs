@@ -29,6 +29,9 @@ async fn a_text_and_its_answer_are_counted_and_nobody_is_named() -> Result<()> {
         ("casewire_provider_request_duration_seconds_count{operation=\"send\",status_class=\"2xx\"}", 1.0),
         ("casewire_sms_status_total{status=\"delivered\",error_code=\"\"}", 1.0),
         ("casewire_outbox_messages{state=\"queued\"}", 0.0),
+        ("casewire_sms_accept_duration_seconds_count{origin=\"automatic\"}", 1.0),
+        ("casewire_sms_delivery_duration_seconds_count", 1.0),
+        ("casewire_open_cases{status=\"open\"}", 1.0),
         ("casewire_provider_circuit_open", 0.0),
     ] {
         let found = || async { worker.metric(counted).is_ok_and(|found| found == expected) };

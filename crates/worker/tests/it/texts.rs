@@ -74,7 +74,7 @@ async fn a_status_before_its_text_is_known_is_applied_within_two_seconds() -> Re
     assert_eq!(bench.standing(HEATHER).await?[0].0, DeliveryStatus::Queued);
     let (message_id, attempt) = (claimed.message_id, claimed.attempt);
     let outcome = AttemptOutcome::Accepted { provider_sid: sid, status: DeliveryStatus::Queued };
-    bench.store.handle_one(Command::Attempted { message_id, attempt, outcome }).await?;
+    bench.store.handle_one(Command::Attempted { message_id, attempt, outcome, trace: None }).await?;
     let known = Instant::now();
     bench.stands(HEATHER, &[(DeliveryStatus::Delivered, None)]).await?;
     assert!(known.elapsed() < Duration::from_secs(2), "{:?}", known.elapsed());

@@ -67,6 +67,7 @@ pub(crate) fn texted(line: &str, from: &str, body: &str) -> Command {
         line: line.to_owned(),
         received_at: Utc::now(),
         raw: Vec::new(),
+        trace: None,
     };
     let text = InboundText {
         provider_sid: sid,
@@ -87,5 +88,6 @@ pub(crate) fn reply(case: CaseNumber, body: &str) -> Command {
         body: Text::new(body),
         author: "agent:test".to_owned(),
         idempotency_key: None,
+        trace: None,
     })
 }

@@ -108,7 +108,7 @@ fn in_one_batch_too_a_text_the_provider_has_is_settled_for_good() {
     for report_first in [true, false] {
         let mut bench = Bench::new();
         let (_, id) = bench.sending();
-        let told = Command::Attempted { message_id: id, attempt: 1, outcome: not_processed(0) };
+        let told = Command::Attempted { message_id: id, attempt: 1, outcome: not_processed(0), trace: None };
         let report = bench.report("SM1", DeliveryStatus::Sent, Some((id, 1)));
         let batch = if report_first { [report, told] } else { [told, report] };
         bench.batch(&batch);
@@ -122,7 +122,7 @@ fn a_text_written_and_settled_in_one_batch_is_stored_as_it_is_in_the_end() {
     let text = bench.draft(HEATHER, "my heater is broken").into();
     // Ids are counted: the case, the text, its answer.
     let message_id = MessageId(uuid::Uuid::from_u128(3));
-    let told = Command::Attempted { message_id, attempt: 0, outcome: accepted("SM1") };
+    let told = Command::Attempted { message_id, attempt: 0, outcome: accepted("SM1"), trace: None };
     bench.batch(&[text, told]);
     assert_eq!(bench.message(message_id).provider_sid.as_deref(), Some("SM1"));
     assert_eq!(bench.outbox(message_id), None);
@@ -217,7 +217,8 @@ fn two_texts_accepted_under_one_id_in_one_batch_are_told_apart() {
     let (case, first) = bench.sending();
     bench.reply(case, "on our way", None);
     let [(second, 1)] = bench.claim()[..] else { unreachable!("one reply") };
-    let told = |message_id| Command::Attempted { message_id, attempt: 1, outcome: accepted("SM1") };
+    let told =
+        |message_id| Command::Attempted { message_id, attempt: 1, outcome: accepted("SM1"), trace: None };
     bench.batch(&[told(first), told(second)]);
     assert_eq!((bench.outbox(first), bench.outbox(second)), (None, Some(OutboxState::Uncertain)));
 }

@@ -87,6 +87,7 @@ fn attempted() -> impl Strategy<Value = Command> {
         message_id,
         attempt,
         outcome,
+        trace: None,
     })
 }
 
@@ -94,7 +95,7 @@ fn reply() -> impl Strategy<Value = Command> {
     (number(), select(vec!["on our way", "sorry"]), option::of(select(vec!["k1", "k2"]))).prop_map(
         |(case, body, key)| {
             let (body, author) = (Text::new(body), ANNA.to_owned());
-            Command::Reply(Reply { case, body, author, idempotency_key: key.map(Into::into) })
+            Command::Reply(Reply { case, body, author, idempotency_key: key.map(Into::into), trace: None })
         },
     )
 }

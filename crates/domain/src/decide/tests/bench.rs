@@ -66,9 +66,17 @@ pub(super) fn line(webhook_id: &str, address: &str, account: u128) -> Line {
     }
 }
 
+/// Of a report: whether the provider has two texts, and whether one was settled that nobody knew of.
+pub(super) fn reported(outcome: &Outcome) -> Option<(bool, bool)> {
+    match outcome {
+        Outcome::Reported { duplicate_send, settled, .. } => Some((*duplicate_send, *settled)),
+        _ => None,
+    }
+}
+
 pub(super) fn facts(line: &str, kind: EventKind, id: String, at: DateTime<Utc>) -> EventFacts {
     let dedupe_id = DedupeId::new(id).unwrap();
-    EventFacts { dedupe_id, kind, line: line.into(), received_at: at, raw: b"raw".to_vec() }
+    EventFacts { dedupe_id, kind, line: line.into(), received_at: at, raw: b"raw".to_vec(), trace: None }
 }
 
 pub(super) fn accepted(sid: &str) -> AttemptOutcome {
@@ -170,7 +178,13 @@ impl Bench {
 
     pub(super) fn reply(&mut self, case: CaseNumber, body: &str, key: Option<&str>) -> Outcome {
         let (body, author) = (Text::new(body), ANNA.to_owned());
-        self.take(Command::Reply(Reply { case, body, author, idempotency_key: key.map(Into::into) }))
+        self.take(Command::Reply(Reply {
+            case,
+            body,
+            author,
+            idempotency_key: key.map(Into::into),
+            trace: None,
+        }))
     }
 
     /// Begins an attempt for every message that waits, as a claim does.
@@ -187,7 +201,7 @@ impl Bench {
     }
 
     pub(super) fn attempted(&mut self, id: MessageId, attempt: u32, outcome: AttemptOutcome) -> Outcome {
-        self.take(Command::Attempted { message_id: id, attempt, outcome })
+        self.take(Command::Attempted { message_id: id, attempt, outcome, trace: None })
     }
 
     pub(super) fn report(

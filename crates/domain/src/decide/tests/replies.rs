@@ -39,7 +39,7 @@ fn a_reply_under_one_key_is_one_reply() {
     let (case, _) = bench.placed(HEATHER, "my heater is broken");
     let reply = |body: &str, author: &str| {
         let (body, author) = (Text::new(body), author.to_owned());
-        Command::Reply(Reply { case, body, author, idempotency_key: Some("k".into()) })
+        Command::Reply(Reply { case, body, author, idempotency_key: Some("k".into()), trace: None })
     };
     let outcomes = bench.batch(&[reply("on our way", ANNA), reply("on our way", ANNA)]);
     let message_id = queued(&outcomes[0]);

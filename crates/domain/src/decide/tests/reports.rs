@@ -1,16 +1,17 @@
 //! Delivery callbacks.
 
-use super::bench::{Bench, FOREIGN, HEATHER, MAIN, SECOND, accepted};
+use super::bench::{Bench, FOREIGN, HEATHER, MAIN, SECOND, accepted, reported};
 use crate::case::Trail;
 use crate::command::Command;
 use crate::decide::{Outcome, Refusal};
 use crate::message::Direction;
 use crate::outbox::AttemptOutcome;
 use crate::state::EventOutcome;
-use crate::{DedupeId, DeliveryStatus, MessageId};
+use crate::{DedupeId, DeliveryStatus, MessageId, TraceParent};
 
 const SOME_SID: &str = "SMffffffffffffffffffffffffffffffff";
-const NO_DOUBLE: Outcome = Outcome::Reported { duplicate_send: false, settled: false };
+const NO_DOUBLE: Option<(bool, bool)> = Some((false, false));
+const DOUBLE: Option<(bool, bool)> = Some((true, false));
 
 fn status(bench: &Bench, id: MessageId) -> DeliveryStatus {
     bench.message(id).progress.status()
@@ -22,7 +23,7 @@ fn a_report_that_comes_before_the_answer_lands() {
     let (_, id) = bench.sending();
     let sid = bench.sid();
     let report = bench.report(&sid, DeliveryStatus::Delivered, Some((id, 1)));
-    assert_eq!(bench.take(report), NO_DOUBLE);
+    assert_eq!(reported(&bench.take(report)), NO_DOUBLE);
     assert_eq!((status(&bench, id), bench.outbox(id)), (DeliveryStatus::Delivered, None));
     assert_eq!(bench.message(id).provider_sid.as_deref(), Some(sid.as_str()));
     assert_eq!(bench.attempted(id, 1, accepted(&sid)), Outcome::Attempted { duplicate_send: false });
@@ -41,7 +42,7 @@ fn a_report_without_our_path_waits_until_its_text_is_known() {
     assert_eq!((row.outcome, row.provider_sid.as_deref()), (EventOutcome::Waiting, Some(sid.as_str())));
     assert_eq!(bench.take(report.clone()), Outcome::Waiting, "it can be tried as often as one likes");
     bench.attempted(id, 1, accepted(&sid));
-    assert_eq!(bench.take(report.clone()), NO_DOUBLE);
+    assert_eq!(reported(&bench.take(report.clone())), NO_DOUBLE);
     assert_eq!(status(&bench, id), DeliveryStatus::Delivered);
     assert_eq!(bench.take(report), Outcome::Duplicate);
 }
@@ -54,7 +55,8 @@ fn order_and_repetition_of_reports_do_not_matter() {
     let all = [DeliveryStatus::Delivered, DeliveryStatus::Sent, DeliveryStatus::Queued, DeliveryStatus::Sent];
     let reports: Vec<_> = all.map(|status| bench.report(&sid, status, Some((id, 1)))).into();
     let outcomes = bench.batch(&reports);
-    assert_eq!(outcomes, [NO_DOUBLE, NO_DOUBLE, NO_DOUBLE, Outcome::Duplicate]);
+    assert_eq!(outcomes[..3].iter().map(reported).collect::<Vec<_>>(), [NO_DOUBLE; 3]);
+    assert_eq!(outcomes[3], Outcome::Duplicate);
     assert_eq!(status(&bench, id), DeliveryStatus::Delivered);
     assert_eq!(bench.trail(Trail::DeliveryChanged).len(), 1, "what says nothing new leaves no trail");
 }
@@ -94,7 +96,7 @@ fn a_second_text_for_one_message_is_noticed() {
     bench.attempted(id, 1, AttemptOutcome::Uncertain);
     bench.attempted(id, 1, accepted(&first));
     let report = bench.report(&second, DeliveryStatus::Delivered, Some((id, 1)));
-    assert_eq!(bench.take(report), Outcome::Reported { duplicate_send: true, settled: false });
+    assert_eq!(reported(&bench.take(report)), DOUBLE);
     assert_eq!(status(&bench, id), DeliveryStatus::Queued, "our text's own way is not touched by it");
     assert_eq!(bench.message(id).provider_sid, Some(first));
     let entry = bench.trail(Trail::DuplicateSendDetected)[0];
@@ -109,7 +111,7 @@ fn a_report_on_any_attempts_path_settles_the_message() {
     assert_eq!(bench.claim(), [(id, 2)]);
     let sid = bench.sid();
     let report = bench.report(&sid, DeliveryStatus::Sent, Some((id, 1)));
-    assert_eq!(bench.take(report), NO_DOUBLE);
+    assert_eq!(reported(&bench.take(report)), NO_DOUBLE);
     assert_eq!((bench.outbox(id), status(&bench, id)), (None, DeliveryStatus::Sent));
 }
 
@@ -134,7 +136,11 @@ fn a_report_is_believed_only_of_texts_of_the_account_that_signed_it() {
     assert_eq!(bench.take(forged), Outcome::Waiting, "that account may have a text of this id itself");
     assert_eq!(status(&bench, id), DeliveryStatus::Queued);
     let on_another_line = bench.report_on(SECOND, &sid, DeliveryStatus::Delivered, None, None);
-    assert_eq!(bench.take(on_another_line), NO_DOUBLE, "lines of one account speak for each other");
+    assert_eq!(
+        reported(&bench.take(on_another_line)),
+        NO_DOUBLE,
+        "lines of one account speak for each other"
+    );
 }
 
 #[test]
@@ -178,6 +184,26 @@ fn a_second_text_the_customer_refused_is_an_opt_out_too() {
     let first = bench.sid();
     bench.attempted(id, 1, accepted(&first));
     let second = bench.report_on(MAIN, SOME_SID, DeliveryStatus::Failed, Some(21_610), Some((id, 1)));
-    assert_eq!(bench.take(second), Outcome::Reported { duplicate_send: true, settled: false });
+    assert_eq!(reported(&bench.take(second)), DOUBLE);
     assert_eq!(bench.reply(case, "hello?", None), Outcome::Refused(Refusal::OptedOut));
+}
+
+#[test]
+fn a_report_tells_the_trace_of_the_sending_and_how_long_delivery_took_once() {
+    let mut bench = Bench::new();
+    let (_, id) = bench.sending();
+    let sid = bench.sid();
+    let trace = TraceParent::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let outcome = accepted(&sid);
+    bench.take(Command::Attempted { message_id: id, attempt: 1, outcome, trace: trace.clone() });
+    let mut told = |status| {
+        let report = bench.report(&sid, status, Some((id, 1)));
+        match bench.take(report) {
+            Outcome::Reported { delivered_after, trace, .. } => (delivered_after.is_some(), trace),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(told(DeliveryStatus::Sent), (false, trace.clone()));
+    assert_eq!(told(DeliveryStatus::Delivered), (true, trace.clone()));
+    assert_eq!(told(DeliveryStatus::Read), (false, trace));
 }

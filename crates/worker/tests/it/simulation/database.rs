@@ -7,7 +7,7 @@ use casewire_domain::MessageId;
 use casewire_domain::command::Command;
 use casewire_domain::decide::Outcome;
 use casewire_domain::directory::Directory;
-use casewire_store::{Claim, Claims, Error, Held, LookFor, OutboxDepth, ReplayRequest, Unsettled};
+use casewire_store::{Claim, Claims, Error, Held, LookFor, OutboxDepth, ReplayRequest, Standing, Unsettled};
 use casewire_worker::Database;
 use uuid::Uuid;
 
@@ -89,5 +89,9 @@ impl Database for SimDatabase {
 
     async fn dead_letter_depth(&self) -> Result<Held, Error> {
         Ok(Held::default())
+    }
+
+    async fn standing(&self) -> Result<Standing, Error> {
+        Ok(Standing::default())
     }
 }

@@ -172,7 +172,13 @@ fn reply(world: &Shared, dice: &mut Dice, act: u64) -> bool {
     let mut world = world.lock();
     let Some(case) = some_case(&world, dice) else { return false };
     let body = if dice.per_mille(300) { "on our way".to_owned() } else { format!("reply {act}") };
-    let reply = Reply { case, body: Text::new(body), author: "agent:anna".to_owned(), idempotency_key: None };
+    let reply = Reply {
+        case,
+        body: Text::new(body),
+        author: "agent:anna".to_owned(),
+        idempotency_key: None,
+        trace: None,
+    };
     let at = world.database_now();
     world.tables.handle(&[Command::Reply(reply)], at);
     world.note("replied", act);

@@ -101,11 +101,11 @@ impl Tables {
     fn weakened(&self, command: &Command) -> Command {
         use casewire_domain::outbox::AttemptOutcome::{NotProcessed, Uncertain};
         match command {
-            Command::Attempted { message_id, attempt, outcome: Uncertain }
+            Command::Attempted { message_id, attempt, outcome: Uncertain, trace: None }
                 if self.lacks(Safeguard::Holding) =>
             {
                 let outcome = NotProcessed { retry_after: Duration::from_secs(1) };
-                Command::Attempted { message_id: *message_id, attempt: *attempt, outcome }
+                Command::Attempted { message_id: *message_id, attempt: *attempt, outcome, trace: None }
             }
             other => other.clone(),
         }
@@ -288,6 +288,9 @@ impl Tables {
                 .suppressions
                 .get(&(message.line_id, message.contact_id))
                 .is_some_and(|known| known.active),
+            automatic: message.automatic,
+            queued_at: self.outbox[&id].queued_at,
+            trace: message.trace.clone(),
         }
     }
 

@@ -1,0 +1,47 @@
+//! Which trace something belongs to. Nothing is decided by it; it travels with events and texts, so that what one of
+//! them led to is found in logs and traces.
+
+use std::fmt;
+
+/// A W3C `traceparent`: version, trace, span and flags, in hex. It has room for nothing else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TraceParent(String);
+
+impl TraceParent {
+    /// Wraps one; `None` for what is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let lengths = [2, 32, 16, 2];
+        let is_hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
+        let fits = lengths
+            .into_iter()
+            .all(|length| parts.next().is_some_and(|part| part.len() == length && is_hex(part)));
+        (fits && parts.next().is_none()).then(|| Self(text.to_owned()))
+    }
+
+    /// As it stands in headers and in the database.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_parent_is_hex_of_four_lengths_and_nothing_else() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(TraceParent::parse(good).as_ref().map(TraceParent::as_str), Some(good));
+        for bad in ["", "00", "my heater is broken", &good[1..], &format!("{good}-00"), &good.to_uppercase()]
+        {
+            assert_eq!(TraceParent::parse(bad), None, "{bad}");
+        }
+    }
+}
