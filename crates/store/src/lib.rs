@@ -2,6 +2,7 @@
 //! it does so in a few operations, each one transaction.
 
 mod admin;
+mod backup;
 mod connect;
 mod dead_letter;
 mod directory;
@@ -13,6 +14,7 @@ mod migration;
 mod numbers;
 mod reconciliation;
 mod request;
+mod restoring;
 mod schema;
 mod sending;
 mod sweeping;
@@ -28,6 +30,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use admin::{Account, LineRow, LineSettings, NewLine};
+pub use backup::{COPIED, check_file};
 pub use connect::Config;
 pub use dead_letter::{DeadLetter, ReplayRequest};
 pub use error::Error;

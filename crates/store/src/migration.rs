@@ -7,6 +7,7 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 mod m20261120_000001_first;
 mod m20261120_000002_settling;
 mod m20261120_000003_sweeping;
+mod m20261128_000004_restoring;
 
 /// All migrations, oldest first.
 pub(crate) struct Migrator;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000001_first::Migration),
             Box::new(m20261120_000002_settling::Migration),
             Box::new(m20261120_000003_sweeping::Migration),
+            Box::new(m20261128_000004_restoring::Migration),
         ]
     }
 }
