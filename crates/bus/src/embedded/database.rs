@@ -1,6 +1,7 @@
 //! The statements that touch the file's tables. Times are milliseconds since 1970.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use sqlx::{Row, SqliteConnection};
 
@@ -212,4 +213,10 @@ pub(super) async fn count(connection: &mut SqliteConnection) -> sqlx::Result<Vec
         })
     });
     backlog.collect()
+}
+
+/// Copies what the file holds into a new one.
+pub(super) async fn copy(connection: &mut SqliteConnection, to: &Path) -> sqlx::Result<()> {
+    sqlx::query("VACUUM INTO ?1").bind(to.to_string_lossy().into_owned()).execute(connection).await?;
+    Ok(())
 }

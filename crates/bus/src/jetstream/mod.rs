@@ -71,6 +71,17 @@ impl JetStream {
         publishing && consuming
     }
 
+    /// Holds what is on the server against what is configured, and creates and changes nothing: for whoever only wants
+    /// to know.
+    pub async fn inspect(&self) -> Result<(), PrepareError> {
+        prepare::inspect(&self.consuming, &self.config).await
+    }
+
+    /// When it is by the server's clock; `None` where it does not tell, as servers before 2.10.
+    pub async fn server_time(&self) -> Result<Option<DateTime<Utc>>, PrepareError> {
+        prepare::server_time(&self.consuming).await
+    }
+
     /// How often a connection was lost and made again, for a metric.
     pub fn reconnects(&self) -> u64 {
         let again = |connection: &Connection| connection.connects().saturating_sub(1);
