@@ -1,6 +1,7 @@
 //! `casewire up`: every role in one process, on embedded defaults, with a simulated Twilio where no account
 //! is given.
 
+mod backing_up;
 mod banner;
 mod line;
 mod serving;
@@ -46,6 +47,13 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
 
     let parts = open(&process.config, &data, address, process.ops_address).await?;
     let bus = Bus::for_up(&process.config.stream, &data).await?;
+    if let Some(stream) = bus.embedded_stream() {
+        let copying = backing_up::run(parts.store.clone(), stream, data.clone());
+        let stop = process.shutdown.token();
+        process.shutdown.spawn(async move {
+            stop.run_until_cancelled(copying).await;
+        });
+    }
     let spill = spill(&process.config, &data, &bus).await?;
     let ingest = serving::start(&process, &parts, &bus, spill, listener)?;
     let link = one_time_link(&parts.store).await?;
@@ -123,8 +131,9 @@ async fn open(
     let line = line::ensure(config, &store, &master_key, public_url.as_str()).await?;
     data.record(&Running {
         public_url: public_url.as_str().to_owned(),
-        simulator: simulator.is_some().then_some(origin),
         ops: Some(reachable(ops)),
+        api: simulator.is_some().then(|| api_base_url.clone()),
+        simulator: simulator.is_some().then_some(origin),
     })?;
     Ok(Parts { store, master_key, public_url, api_base_url, line, simulator })
 }

@@ -78,7 +78,10 @@ pub async fn check_file(file: &Path) -> Result<(), Error> {
     let _ = connection.close().await;
     match found.map_err(unreadable)? {
         sound if sound == "ok" => Ok(()),
-        damage => Err(Error::Invalid(format!("{} is damaged: {damage}", file.display()))),
+        damage => {
+            let damage: Vec<_> = damage.split_whitespace().collect();
+            Err(Error::Invalid(format!("{} is damaged: {}", file.display(), damage.join(" "))))
+        }
     }
 }
 

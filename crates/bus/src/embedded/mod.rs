@@ -69,7 +69,7 @@ impl EmbeddedStream {
     }
 
     /// Copies what it holds into a new file, with everything that was stored before this was asked. Publishing waits
-    /// meanwhile: 0.1 s for 20 MB. The copy is not brought to the disk.
+    /// meanwhile: a quarter of a second for 20 MB. The copy is not brought to the disk.
     ///
     /// # Errors
     /// When the copy cannot be written; the stream is as it was.
