@@ -68,7 +68,7 @@ unused: ## dependencies that nothing uses (builds cargo-machete when absent)
 	@command -v cargo-machete >/dev/null || $(CARGO) install cargo-machete --locked --version $(MACHETE_VERSION)
 	cargo-machete crates
 
-deploy-check: ## compose file, Dockerfile and NATS configuration, with tools from PyPI
+deploy-check: ## compose file, Dockerfile, NATS configuration and systemd units, with tools from PyPI
 	@scripts/deploy-check.sh
 
 fuzz: ## search for inputs that break the parsers: TARGET=form SECONDS=60 (without: each target for 10 minutes)

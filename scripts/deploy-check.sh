@@ -38,3 +38,33 @@ else
 fi
 cp deploy/nats/nats.conf "$work/nats/"
 .tools/nats/bin/nats-server -t -c "$work/nats/nats.conf"
+
+# Units as they are, but for the program, which need not be on this machine.
+systemd_units() {
+  if [ "$(uname -s)" != Linux ]; then
+    echo "  (not Linux: the units are not checked)"
+    return
+  fi
+  command -v systemd-analyze >/dev/null || {
+    echo "systemd-analyze is missing: sudo apt-get install systemd" >&2
+    return 1
+  }
+  mkdir "$work/units"
+  local unit
+  for unit in deploy/systemd/*; do
+    sed "s#/usr/local/bin/casewire #$(command -v true) #" "$unit" >"$work/units/${unit##*/}"
+  done
+  # What it does not know it only mentions, and ignores.
+  local said
+  said=$(systemd-analyze verify --man=no "$work"/units/* 2>&1) && [ -z "$said" ] || {
+    printf '%s\n' "$said" >&2
+    return 1
+  }
+  for unit in "$work"/units/*.service; do
+    # Of 100: what a service could do to the machine if it were taken over.
+    systemd-analyze security --offline=true --threshold=20 --no-pager "$unit" | tail -1
+  done
+}
+
+echo "deploy/systemd: systemd-analyze verify and security"
+systemd_units

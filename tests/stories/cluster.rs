@@ -2,6 +2,7 @@
 
 mod chaos;
 mod directory;
+mod doctor;
 mod drain;
 mod once;
 mod outages;

@@ -1,7 +1,9 @@
 //! Everything in one process, as a newcomer runs it.
 
+mod backup;
 mod bad_requests;
 mod beside;
+mod doctor;
 mod held;
 mod help;
 mod mistakes;

@@ -1,14 +1,17 @@
 //! The commands beside the roles.
 
 pub mod account;
+pub mod backup;
 pub mod case;
 pub mod check_config;
 pub mod dead_letter;
+pub mod doctor;
 pub mod healthcheck;
 pub mod line;
 pub mod metrics;
 pub mod migrate;
 pub mod reconcile;
+pub mod restore;
 pub mod signature;
 pub mod simulator;
 pub mod token;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -26,6 +27,9 @@ pub struct Running {
     /// Where its health is asked for.
     #[serde(default)]
     pub ops: Option<SocketAddr>,
+    /// Where the simulator's own API is, which lets in whoever knows an account's id; none when it serves a real account.
+    #[serde(default)]
+    pub api: Option<String>,
 }
 
 impl DataDir {
@@ -50,8 +54,31 @@ impl DataDir {
         self.0.join("spill")
     }
 
+    /// Where a running `up` puts the copy of its stream that a backup of this id asked for.
+    pub fn stream_copy(&self, id: Uuid) -> PathBuf {
+        self.0.join(format!("stream.{id}.copy"))
+    }
+
+    /// Where a restore makes ready what it then puts in place.
+    pub fn restoring(&self) -> PathBuf {
+        self.0.join("restoring")
+    }
+
+    /// What the last `up` on this folder recorded, as a file.
+    pub fn running_file(&self) -> PathBuf {
+        self.0.join("up.json")
+    }
+
+    /// Whether a restore ended half-way, with the old files moved away and not all of the new ones in place.
+    pub fn is_half_restored(&self) -> bool {
+        self.restoring().exists() && !self.database().exists()
+    }
+
     /// Makes the folder where it is missing, for its owner alone.
     pub fn create(&self) -> anyhow::Result<()> {
+        if self.is_half_restored() {
+            bail!("a restore into {} was not finished: run `casewire restore` on it again", self.0.display());
+        }
         let file = self.0.ancestors().find(|path| path.is_file());
         if let Some(file) = file {
             bail!("{}: {} is a file", self.trouble("made"), file.display());
@@ -87,15 +114,22 @@ impl DataDir {
 
     /// Takes the folder; a second `up` is refused.
     pub fn hold(&self) -> anyhow::Result<Held> {
+        self.try_hold()?.with_context(|| {
+            format!(
+                "another `casewire up` runs on {}: stop it, or choose another folder with --data-dir",
+                self.0.display()
+            )
+        })
+    }
+
+    /// Takes the folder; `None` while an `up` runs on it.
+    pub fn try_hold(&self) -> anyhow::Result<Option<Held>> {
         let path = self.0.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.with_context(|| self.trouble("locked"))?;
         match file.try_lock() {
-            Ok(()) => Ok(Held(file)),
-            Err(TryLockError::WouldBlock) => bail!(
-                "another `casewire up` runs on {}: stop it, or choose another folder with --data-dir",
-                self.0.display()
-            ),
+            Ok(()) => Ok(Some(Held(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error).with_context(|| self.trouble("locked")),
         }
     }
@@ -110,8 +144,13 @@ impl DataDir {
         getrandom::fill(&mut bytes)
             .map_err(|error| anyhow::anyhow!("no random bytes for a master key: {error}"))?;
         let key = casewire_domain::seal::MasterKey::encode(&bytes);
-        write(&self.master_key_file(), &key)?;
+        self.put_master_key(&key)?;
         Ok(key)
+    }
+
+    /// Keeps this as the master key.
+    pub fn put_master_key(&self, key: &str) -> anyhow::Result<()> {
+        write(&self.master_key_file(), key)
     }
 
     /// The master key's text, where there is one.
@@ -121,12 +160,12 @@ impl DataDir {
 
     /// Records what commands beside a running `up` must know.
     pub fn record(&self, running: &Running) -> anyhow::Result<()> {
-        write(&self.0.join("up.json"), &serde_json::to_string_pretty(running)?)
+        write(&self.running_file(), &serde_json::to_string_pretty(running)?)
     }
 
     /// What the last `up` on this folder recorded.
     pub fn running(&self) -> Option<Running> {
-        serde_json::from_str(&read(&self.0.join("up.json")).ok()??).ok()
+        serde_json::from_str(&read(&self.running_file()).ok()??).ok()
     }
 }
 
@@ -139,7 +178,7 @@ fn read(path: &Path) -> anyhow::Result<Option<String>> {
 }
 
 /// Writes a file for its owner alone, whole or not at all.
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+pub fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let new = path.with_extension("new");
     let written = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new).and_then(
         |mut file| {

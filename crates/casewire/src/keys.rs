@@ -19,12 +19,34 @@ pub fn parse(text: &str) -> anyhow::Result<MasterKey> {
 pub async fn check(store: &Store, key: &MasterKey) -> anyhow::Result<()> {
     match store.key_check().await? {
         None => Ok(store.set_key_check(key.seal(CHECK, PLACE, nonce()?)).await?),
-        Some(sealed) => match key.open(&sealed, PLACE) {
-            Ok(text) if text.expose_secret() == CHECK => Ok(()),
-            Ok(_) => bail!("the database's key check does not belong to casewire"),
-            Err(error) => bail!("the master key does not belong to this database: {error}"),
-        },
+        Some(sealed) => opens(key, &sealed),
     }
+}
+
+/// Refuses a key that did not seal this check.
+fn opens(key: &MasterKey, sealed: &Sealed) -> anyhow::Result<()> {
+    match key.open(sealed, PLACE) {
+        Ok(text) if text.expose_secret() == CHECK => Ok(()),
+        Ok(_) => bail!("the database's key check does not belong to casewire"),
+        Err(error) => bail!("the master key does not belong to this database: {error}"),
+    }
+}
+
+/// The same without sealing anything: how many secrets of accounts the key opens, all there are.
+pub async fn open_all(store: &Store, key: &MasterKey) -> anyhow::Result<usize> {
+    if let Some(sealed) = store.key_check().await? {
+        opens(key, &sealed)?;
+    }
+    let mut opened = 0;
+    for account in store.directory().await?.accounts {
+        let place = account.id.to_string();
+        for sealed in account.tokens.iter().chain(account.shared_keys.iter().map(|shared| &shared.secret)) {
+            let secret = key.open(sealed, &place);
+            secret.with_context(|| format!("a secret of account {} cannot be opened", account.sid))?;
+            opened += 1;
+        }
+    }
+    Ok(opened)
 }
 
 /// Seals an account's secret when its id is known.

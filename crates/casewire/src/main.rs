@@ -7,6 +7,7 @@
 )]
 
 mod answering;
+mod backup;
 mod cli;
 mod commands;
 mod data_dir;
@@ -92,6 +93,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::DeadLetter { command } => commands::dead_letter::run(&place, command).await.map(done),
         Command::Reconcile(args) => commands::reconcile::run(&place, args).await,
         Command::Metrics(args) => commands::metrics::run(&args).map(done),
+        Command::Doctor(args) => commands::doctor::run(&place, &args).await,
+        Command::Backup(args) => commands::backup::run(&place, &args).await.map(done),
+        Command::Restore(args) => commands::restore::run(&place, &args).await.map(done),
         Command::Signature(args) => commands::signature::run(&args),
     }
 }

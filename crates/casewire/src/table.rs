@@ -1,6 +1,6 @@
 //! Tables and texts for people.
 
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::printing::say;
 
@@ -18,6 +18,20 @@ pub fn print<const N: usize>(
         table.add_row(row);
     }
     if empty { say!("{none}") } else { say!("{table}") }
+}
+
+/// Characters in a line of a table whose cells hold sentences: what a terminal shows beside an editor.
+const WIDTH: u16 = 110;
+
+/// Prints rows under a header, with sentences broken into lines.
+pub fn print_wrapped<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH).add_rows(rows);
+    say!("{table}")
 }
 
 /// A text on one line, cut where it is long.

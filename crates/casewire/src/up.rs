@@ -1,6 +1,7 @@
 //! `casewire up`: every role in one process, on embedded defaults, with a simulated Twilio where no account
 //! is given.
 
+mod backing_up;
 mod banner;
 mod line;
 mod serving;
@@ -47,6 +48,13 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let parts = open(&process, &data, address).await?;
     let bus = Bus::for_up(&process.config.stream, &data).await?;
     measures::stream(&process.metrics, "up", &bus.stream);
+    if let Some(stream) = bus.embedded_stream() {
+        let copying = backing_up::run(parts.store.clone(), stream, data.clone());
+        let stop = process.shutdown.token();
+        process.shutdown.spawn(async move {
+            stop.run_until_cancelled(copying).await;
+        });
+    }
     let spill = spill(&process.config, &data, &bus).await?;
     let ingest = serving::start(&process, &parts, &bus, spill, listener)?;
     let link = one_time_link(&parts.store).await?;
@@ -121,8 +129,9 @@ async fn open(process: &Process, data: &DataDir, address: SocketAddr) -> anyhow:
     let line = line::ensure(config, &store, &master_key, public_url.as_str()).await?;
     data.record(&Running {
         public_url: public_url.as_str().to_owned(),
-        simulator: simulator.is_some().then_some(origin),
         ops: Some(reachable(process.ops_address)),
+        api: simulator.is_some().then(|| api_base_url.clone()),
+        simulator: simulator.is_some().then_some(origin),
     })?;
     Ok(Parts { store, master_key, public_url, api_base_url, line, simulator })
 }

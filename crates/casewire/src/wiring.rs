@@ -52,24 +52,13 @@ const FLUSH: Duration = Duration::from_secs(2);
 impl Bus {
     /// The stream on NATS where one is configured. It connects in the background, for ever.
     pub async fn jetstream(settings: &config::Stream) -> anyhow::Result<Self> {
-        let url = settings.nats_url.as_ref().context("`stream.nats_url` is not set")?;
-        let stream = JetStream::connect(jetstream_config(settings, url.as_str())).await?;
-        let stream = Arc::new(stream);
+        let stream = Arc::new(jetstream(settings).await?);
         Ok(Self { board: stream.clone(), stream: stream.clone(), closing: Closing::JetStream(stream) })
     }
 
     /// The stream in the folder of `up`.
     pub async fn embedded(settings: &config::Stream, data: &DataDir) -> anyhow::Result<Self> {
-        let config = EmbeddedConfig {
-            duplicate_window: settings.duplicate_window,
-            max_bytes: settings.max_bytes.bytes(),
-            max_message_bytes: usize::try_from(settings.max_message.bytes()).unwrap_or(usize::MAX),
-            ack_wait: settings.ack_wait,
-            publish_timeout: settings.publish_timeout,
-            ..EmbeddedConfig::default()
-        };
-        let opened = EmbeddedStream::open(&data.stream(), config).await;
-        let stream = Arc::new(opened.with_context(|| format!("{} cannot be used", data.stream().display()))?);
+        let stream = Arc::new(embedded(settings, data).await?);
         let board = Arc::new(LocalDirectory::default());
         Ok(Self { board, stream: stream.clone(), closing: Closing::Embedded(stream) })
     }
@@ -83,6 +72,14 @@ impl Bus {
         }
     }
 
+    /// The stream, where it is the one in the folder of `up`.
+    pub fn embedded_stream(&self) -> Option<Arc<EmbeddedStream>> {
+        match &self.closing {
+            Closing::Embedded(stream) => Some(stream.clone()),
+            Closing::JetStream(_) => None,
+        }
+    }
+
     /// Sends or writes what is still under way.
     pub async fn close(&self) {
         match &self.closing {
@@ -90,6 +87,26 @@ impl Bus {
             Closing::Embedded(stream) => stream.close().await,
         }
     }
+}
+
+/// The stream in the folder of `up`, which nobody else may have open.
+pub async fn embedded(settings: &config::Stream, data: &DataDir) -> anyhow::Result<EmbeddedStream> {
+    let config = EmbeddedConfig {
+        duplicate_window: settings.duplicate_window,
+        max_bytes: settings.max_bytes.bytes(),
+        max_message_bytes: usize::try_from(settings.max_message.bytes()).unwrap_or(usize::MAX),
+        ack_wait: settings.ack_wait,
+        publish_timeout: settings.publish_timeout,
+        ..EmbeddedConfig::default()
+    };
+    let opened = EmbeddedStream::open(&data.stream(), config).await;
+    opened.with_context(|| format!("{} cannot be used", data.stream().display()))
+}
+
+/// The stream on NATS, which connects in the background.
+pub async fn jetstream(settings: &config::Stream) -> anyhow::Result<JetStream> {
+    let url = settings.nats_url.as_ref().context("`stream.nats_url` is not set")?;
+    Ok(JetStream::connect(jetstream_config(settings, url.as_str())).await?)
 }
 
 fn jetstream_config(settings: &config::Stream, url: &str) -> JetStreamConfig {

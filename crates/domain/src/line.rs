@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Address, Region};
@@ -100,6 +101,7 @@ pub struct Rules {
     by_webhook_id: HashMap<String, Arc<Line>>,
     by_id: HashMap<LineId, Arc<Line>>,
     addresses: HashSet<Address>,
+    restored_at: Option<DateTime<Utc>>,
 }
 
 impl Rules {
@@ -114,6 +116,17 @@ impl Rules {
             rules.by_id.insert(line.id, line);
         }
         rules
+    }
+
+    /// The same, for an installation whose database was brought back from a backup at this time.
+    #[must_use]
+    pub fn restored(self, at: Option<DateTime<Utc>>) -> Self {
+        Self { restored_at: at, ..self }
+    }
+
+    /// Whether a text of this time may have been answered already, in a life that the database has forgotten.
+    pub fn may_be_answered(&self, received_at: DateTime<Utc>) -> bool {
+        self.restored_at.is_some_and(|restored| received_at <= restored)
     }
 
     /// The line of this webhook id.

@@ -8,6 +8,7 @@ use casewire_domain::line::{Acknowledgements, Guard, Line, Rules, WhenUncertain}
 use casewire_domain::seal::Sealed;
 use casewire_domain::template::Template;
 use casewire_domain::{Address, Region};
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
@@ -30,7 +31,7 @@ impl RulesCache {
         }
         let rows = line::Entity::find().all(connection).await?;
         let lines: Result<Vec<_>, _> = rows.into_iter().map(rules_of).collect();
-        let rules = Arc::new(Rules::new(lines?));
+        let rules = Arc::new(Rules::new(lines?).restored(restored_at(connection).await?));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((version, rules.clone()));
         Ok(rules)
     }
@@ -45,6 +46,13 @@ async fn version(connection: &impl ConnectionTrait) -> Result<i64, Error> {
         .await?;
     version
         .ok_or_else(|| Error::Schema("the database has no installation row: run `casewire migrate`".into()))
+}
+
+/// When the database was brought back from a backup, if it was: the directory's version moves with it.
+async fn restored_at(connection: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, Error> {
+    let column = installation::Column::RestoredAt;
+    let at = installation::Entity::find().select_only().column(column).into_tuple().one(connection).await?;
+    Ok(at.flatten())
 }
 
 /// Says that accounts or lines have changed, in the transaction that changes them.

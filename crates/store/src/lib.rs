@@ -2,6 +2,7 @@
 //! it does so in a few operations, each one transaction.
 
 mod admin;
+mod backup;
 mod connect;
 mod connections;
 mod dead_letter;
@@ -14,6 +15,7 @@ mod migration;
 mod numbers;
 mod reconciliation;
 mod request;
+mod restoring;
 mod schema;
 mod sending;
 mod standing;
@@ -30,6 +32,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use admin::{Account, LineRow, LineSettings, NewLine};
+pub use backup::{COPIED, check_file};
 pub use connect::Config;
 pub use connections::Pool;
 pub use dead_letter::{DeadLetter, ReplayRequest};

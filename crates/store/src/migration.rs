@@ -8,6 +8,7 @@ mod m20261120_000001_first;
 mod m20261120_000002_settling;
 mod m20261120_000003_sweeping;
 mod m20261128_000004_traces;
+mod m20261128_000005_restoring;
 
 /// All migrations, oldest first.
 pub(crate) struct Migrator;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000002_settling::Migration),
             Box::new(m20261120_000003_sweeping::Migration),
             Box::new(m20261128_000004_traces::Migration),
+            Box::new(m20261128_000005_restoring::Migration),
         ]
     }
 }

@@ -95,13 +95,15 @@ const LOSS: &str = "stream lost";
 /// How long reports are kept: an hourly one is 8 KB a day for each line.
 const KEPT_DAYS: i64 = 90;
 
+/// Asks for a comparison from then on.
+pub(crate) async fn ask_from(tx: &Tx, inner: &Inner, since: DateTime<Utc>) -> Result<Uuid, Error> {
+    ask(tx, inner, RECONCILE, since.to_rfc3339()).await
+}
+
 impl Store {
     /// Asks a worker to compare the provider's lists from then on; the request's id, which the report will have.
     pub async fn request_reconciliation(&self, since: DateTime<Utc>) -> Result<Uuid, Error> {
-        self.in_tx(move |tx, inner| {
-            Box::pin(async move { ask(tx, inner, RECONCILE, since.to_rfc3339()).await })
-        })
-        .await
+        self.in_tx(move |tx, inner| Box::pin(async move { ask_from(tx, inner, since).await })).await
     }
 
     /// The oldest such request nobody has done yet, and from when on it asks.

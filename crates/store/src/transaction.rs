@@ -76,6 +76,16 @@ impl Store {
     }
 }
 
+impl Store {
+    /// When it is by the database's own clock; `None` for SQLite, which has none.
+    pub async fn server_time(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        if !self.inner.connections.is_postgres() {
+            return Ok(None);
+        }
+        self.in_tx(|tx, _| Box::pin(async { Ok(Some(tx.at)) })).await
+    }
+}
+
 fn late() -> Error {
     Error::Unavailable(DbErr::Custom("it did not answer in time".to_owned()))
 }

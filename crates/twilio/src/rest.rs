@@ -1,4 +1,4 @@
-//! Twilio's Messages resource: send a text, fetch one, list them.
+//! Twilio's Messages resource: send a text, fetch one, list them; and what its numbers do with texts.
 //!
 //! There is no idempotency key, so a text is POSTed once per call and never repeated here: [`SendOutcome`] says
 //! whether it may be. Reading may be repeated at will. Nothing that is returned, logged or traced holds a number,
@@ -7,6 +7,7 @@
 mod answer;
 mod media;
 mod message;
+mod number;
 mod read;
 mod send;
 
@@ -19,6 +20,7 @@ use url::{Host, Url};
 
 pub use answer::Trouble;
 pub use message::{Direction, Message};
+pub use number::{FoundNumber, Number};
 pub use read::{List, NextPage, Page, ReadError};
 pub use send::{Send, SendOutcome};
 

@@ -44,6 +44,11 @@ impl Home {
         Self { listen: format!("127.0.0.1:{port}"), ..Self::new() }
     }
 
+    /// Another folder, on the same port.
+    pub(crate) fn beside(&self) -> Self {
+        Self { folder: TempDir::new().unwrap(), listen: self.listen.clone() }
+    }
+
     /// Where it listens, when that is on one port.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.listen)

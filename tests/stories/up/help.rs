@@ -37,8 +37,11 @@ async fn every_command_has_help_with_an_example() {
         "dead-letter replay",
         "reconcile",
         "signature",
+        "doctor",
+        "backup",
+        "restore",
     ] {
         assert!(seen.contains(&format!("casewire {name}")), "{name}: {seen:?}");
     }
-    assert_eq!(seen.len(), 30, "{seen:?}");
+    assert_eq!(seen.len(), 33, "{seen:?}");
 }

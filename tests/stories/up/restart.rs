@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use casewire_testkit::process::Start;
 use casewire_testkit::{Casewire, eventually};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -56,19 +57,19 @@ const KILLS: usize = 20;
 const CLIENTS: u64 = 4;
 
 /// `up` as it serves a real account, a Twilio that outlives it, and what both were asked for.
-struct Rig {
-    home: Home,
+pub(super) struct Rig {
+    pub(super) home: Home,
     _twilio: Casewire,
-    api: String,
-    hook: Hook,
-    desk: Desk,
-    books: Books,
+    pub(super) api: String,
+    pub(super) hook: Hook,
+    pub(super) desk: Desk,
+    pub(super) books: Books,
     /// Every reply that was taken, by its text; the case it was written in.
-    replies: Mutex<BTreeMap<String, String>>,
+    pub(super) replies: Mutex<BTreeMap<String, String>>,
     done: AtomicBool,
 }
 
-fn up_of(home: &Home, api: &str) -> casewire_testkit::process::Start {
+pub(super) fn up_of(home: &Home, api: &str) -> Start {
     home.up()
         .env("CASEWIRE_TWILIO__ACCOUNT_SID", ACCOUNT)
         .env("CASEWIRE_TWILIO__AUTH_TOKEN", AUTH_TOKEN)
@@ -83,6 +84,11 @@ fn up_of(home: &Home, api: &str) -> casewire_testkit::process::Start {
 impl Rig {
     /// Starts everything; also the `up` to begin with.
     async fn start() -> (Arc<Self>, Up) {
+        Self::start_with(|up| up).await
+    }
+
+    /// The same with other settings of `up`.
+    pub(super) async fn start_with(settings: impl FnOnce(Start) -> Start) -> (Arc<Self>, Up) {
         let port = casewire_testkit::port::free().unwrap();
         let api = format!("http://127.0.0.1:{port}");
         let listen = format!("127.0.0.1:{port}");
@@ -99,7 +105,7 @@ impl Rig {
         let set = client.put(format!("{api}/simulator/faults")).json(&rules).send().await.unwrap();
         assert_eq!(set.status(), StatusCode::OK);
         let home = Home::on_one_port();
-        let up = Up::ready(up_of(&home, &api).spawn().unwrap()).await;
+        let up = Up::ready(settings(up_of(&home, &api)).spawn().unwrap()).await;
         let webhook = up.webhook();
         let line = webhook.rsplit_once('/').unwrap().1.split('#').next().unwrap();
         let hook = Hook::new(&home.url(), line, ACCOUNT, AUTH_TOKEN);
@@ -123,7 +129,7 @@ impl Rig {
     }
 
     /// Texts until the end; the words of each are its SID.
-    async fn customer(self: Arc<Self>, mut dice: Dice) {
+    pub(super) async fn customer(self: Arc<Self>, mut dice: Dice) {
         while !self.done.load(Ordering::Acquire) {
             let (sid, from) = (message_sid(), person(dice.below(PEOPLE)));
             for _ in 0..100 {
@@ -137,7 +143,7 @@ impl Rig {
     }
 
     /// Replies until the end, each with a key and as often as it takes.
-    async fn agent(self: Arc<Self>, mut dice: Dice) {
+    pub(super) async fn agent(self: Arc<Self>, mut dice: Dice) {
         while !self.done.load(Ordering::Acquire) {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let numbers = self.numbers().await.unwrap_or_default();
@@ -161,7 +167,7 @@ impl Rig {
     }
 
     /// All cases, whole.
-    async fn cases(&self) -> Vec<Value> {
+    pub(super) async fn cases(&self) -> Vec<Value> {
         let mut cases = Vec::new();
         for case in self.desk.cases("?limit=200").await {
             cases.push(self.desk.case(case["number"].as_str().unwrap()).await);
@@ -170,7 +176,7 @@ impl Rig {
     }
 
     /// What Twilio accepted: how often each text to each person.
-    async fn accepted(&self) -> BTreeMap<(String, String), usize> {
+    pub(super) async fn accepted(&self) -> BTreeMap<(String, String), usize> {
         let client = casewire_testkit::http::client().unwrap();
         let ledger = client.get(format!("{}/simulator/ledger", self.api)).send().await.unwrap();
         let ledger: Value = ledger.json().await.unwrap();
@@ -240,7 +246,7 @@ fn is_quiet(case: &Value) -> bool {
 }
 
 /// What happened to one text.
-fn events<'a>(case: &'a Value, kind: &'a str, text: &'a Value) -> impl Iterator<Item = &'a Value> {
+pub(super) fn events<'a>(case: &'a Value, kind: &'a str, text: &'a Value) -> impl Iterator<Item = &'a Value> {
     let events = case["events"].as_array().unwrap().iter();
     events.filter(move |event| event["kind"] == kind && event["message"] == text["id"])
 }

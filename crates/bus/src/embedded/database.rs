@@ -1,6 +1,7 @@
 //! The statements that touch the file's tables. Times are milliseconds since 1970.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use sqlx::{Row, SqliteConnection};
 
@@ -227,4 +228,10 @@ pub(super) async fn count(connection: &mut SqliteConnection) -> sqlx::Result<Vec
         Ok(Counted { backlog, put_off: number(row, 7)?, waiting_since: row.try_get(8)? })
     });
     counted.collect()
+}
+
+/// Copies what the file holds into a new one.
+pub(super) async fn copy(connection: &mut SqliteConnection, to: &Path) -> sqlx::Result<()> {
+    sqlx::query("VACUUM INTO ?1").bind(to.to_string_lossy().into_owned()).execute(connection).await?;
+    Ok(())
 }

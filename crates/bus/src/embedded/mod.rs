@@ -83,10 +83,33 @@ impl EmbeddedStream {
         counted.await.map_err(|_| ConsumeError::Unavailable)?
     }
 
+    /// Copies what it holds into a new file, with everything that was stored before this was asked. Publishing waits
+    /// meanwhile: a quarter of a second for 20 MB. The copy is not brought to the disk.
+    ///
+    /// # Errors
+    /// When the copy cannot be written; the stream is as it was.
+    pub async fn copy_to(&self, file: &Path) -> Result<(), CopyError> {
+        let (reply, copied) = oneshot::channel();
+        let copy = Request::Copy(request::Copy { to: file.to_owned(), reply });
+        self.requests.send(copy).await.map_err(|_| CopyError::Closed)?;
+        copied.await.map_err(|_| CopyError::Closed)?.map_err(CopyError::Database)
+    }
+
     async fn store(&self, publish: Request, stored: Reply<PublishError>) -> Result<Published, PublishError> {
         self.requests.send(publish).await.map_err(|_| PublishError::Unavailable)?;
         stored.await.map_err(|_| PublishError::Unavailable)?
     }
+}
+
+/// The stream's file was not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The stream was closed. Final for this one.
+    #[error("the stream is closed")]
+    Closed,
+    /// SQLite cannot write the copy: no room, no permission, or there is a file already. A person must act.
+    #[error("the stream's file cannot be copied: {0}")]
+    Database(#[source] sqlx::Error),
 }
 
 type Reply<E> = oneshot::Receiver<Result<Published, E>>;

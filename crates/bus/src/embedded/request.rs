@@ -1,5 +1,6 @@
 //! What is asked of the writer, and how a group of requests is answered.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -20,7 +21,15 @@ pub(super) enum Request {
     Retry(Retry),
     Hold(Hold),
     Count(oneshot::Sender<Result<Standing, ConsumeError>>),
+    Copy(Copy),
     Close(oneshot::Sender<()>),
+}
+
+/// Copy the whole file.
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) to: PathBuf,
+    pub(super) reply: oneshot::Sender<sqlx::Result<()>>,
 }
 
 /// Store this.
@@ -80,6 +89,8 @@ pub(super) struct Group {
     pub(super) publishes: Vec<Publish>,
     pub(super) leases: Vec<Lease>,
     pub(super) counts: Vec<oneshot::Sender<Result<Standing, ConsumeError>>>,
+    /// Made once everything else of the group is committed.
+    pub(super) copies: Vec<Copy>,
     pub(super) close: Option<oneshot::Sender<()>>,
 }
 
@@ -94,6 +105,7 @@ impl Group {
                 Request::Publish(publish) => group.publishes.push(publish),
                 Request::Lease(lease) => group.leases.push(lease),
                 Request::Count(reply) => group.counts.push(reply),
+                Request::Copy(copy) => group.copies.push(copy),
                 Request::Close(reply) => group.close = Some(reply),
             }
         }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::{Clock, millis};
 use super::database;
-use super::request::{Group, Handed, Lease, Outcome, Publish, Request};
+use super::request::{Copy, Group, Handed, Lease, Outcome, Publish, Request};
 use super::{EmbeddedConfig, Standing};
 use crate::{Backlog, PublishError, Published};
 
@@ -82,6 +82,7 @@ impl Writer {
         while close.is_none() && self.requests.recv_many(&mut requests, self.config.group.max(1)).await > 0 {
             let mut group = Group::of(&mut requests);
             close = group.close.take();
+            let copies = std::mem::take(&mut group.copies);
             let outcome = self.commit(&group).await;
             if outcome.is_err() {
                 self.look_again().await;
@@ -89,6 +90,10 @@ impl Writer {
             let touched: Vec<_> = group.touched().collect();
             group.answer(outcome);
             self.wake(&touched);
+            for Copy { to, reply } in copies {
+                // Who asked may have stopped waiting.
+                let _ = reply.send(database::copy(&mut self.connection, &to).await);
+            }
         }
         if let Err(error) = self.connection.close().await {
             tracing::warn!(%error, "the embedded stream's file did not close cleanly");

@@ -72,6 +72,17 @@ impl JetStream {
         publishing && consuming
     }
 
+    /// Holds what is on the server against what is configured, and creates and changes nothing: for whoever only wants
+    /// to know.
+    pub async fn inspect(&self) -> Result<(), PrepareError> {
+        prepare::inspect(&self.consuming, &self.config).await
+    }
+
+    /// When it is by the server's clock; `None` where it does not tell, as servers before 2.10.
+    pub async fn server_time(&self) -> Result<Option<DateTime<Utc>>, PrepareError> {
+        prepare::server_time(&self.consuming).await
+    }
+
     /// Sends what is still buffered, acknowledgements above all. What is unsent after `wait` comes again.
     pub async fn flush(&self, wait: Duration) {
         let both = async { tokio::join!(self.publishing.client.flush(), self.consuming.client.flush()) };

@@ -8,6 +8,8 @@ use async_nats::jetstream::consumer::{
 use async_nats::jetstream::stream::{
     Config as StreamConfig, DiscardPolicy, Info as StreamInfo, RetentionPolicy, StorageType,
 };
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::connection::{ApiError, Connection};
@@ -16,6 +18,19 @@ use crate::PrepareError;
 
 /// Creates what is missing, reads everything back and refuses what differs, all differences at once.
 pub(super) async fn prepare(connection: &Connection, config: &JetStreamConfig) -> Result<(), PrepareError> {
+    if !connection.wait_up(config.connect_timeout).await {
+        return Err(PrepareError::Unavailable);
+    }
+    for shard in 0..config.shards.max(1) {
+        create_stream(connection, &shard_stream(config, shard)).await?;
+        create_consumer(connection, config, &stream_name(shard)).await?;
+    }
+    create_stream(connection, &bucket(config)).await?;
+    inspect(connection, config).await
+}
+
+/// Reads everything back and names all that is missing or differs; creates and changes nothing.
+pub(super) async fn inspect(connection: &Connection, config: &JetStreamConfig) -> Result<(), PrepareError> {
     if !connection.wait_up(config.connect_timeout).await {
         return Err(PrepareError::Unavailable);
     }
@@ -28,6 +43,19 @@ pub(super) async fn prepare(connection: &Connection, config: &JetStreamConfig) -
     drift.extend(stream(connection, &bucket(config)).await?);
     drift.extend(left_over(connection, shards).await?);
     if drift.is_empty() { Ok(()) } else { Err(PrepareError::Drift(drift)) }
+}
+
+/// When it is by the server's clock, where it tells: servers before 2.10 do not.
+pub(super) async fn server_time(connection: &Connection) -> Result<Option<DateTime<Utc>>, PrepareError> {
+    #[derive(Deserialize)]
+    struct Told {
+        ts: Option<DateTime<Utc>>,
+    }
+    match connection.api(format!("STREAM.INFO.{}", stream_name(0)), &json!({})).await {
+        Ok(Told { ts }) => Ok(ts),
+        Err(ApiError::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The stream of a shard. Limits retention: a work queue forgets dedupe ids with every restart, and interest retention
@@ -95,21 +123,43 @@ fn shared_consumer(config: &JetStreamConfig) -> ConsumerConfig {
     }
 }
 
-async fn stream(connection: &Connection, wanted: &StreamConfig) -> Result<Vec<String>, PrepareError> {
+async fn create_stream(connection: &Connection, wanted: &StreamConfig) -> Result<(), PrepareError> {
     let name = &wanted.name;
-    let info = match stream_info(connection, name).await {
+    match stream_info(connection, name).await {
         Err(ApiError::NotFound) => {
             tracing::info!(stream = %name, "creating the stream");
             let _: StreamInfo = connection.api(format!("STREAM.CREATE.{name}"), wanted).await?;
-            stream_info(connection, name).await?
+            Ok(())
         }
-        info => info?,
-    };
-    Ok(stream_drift(wanted, &info.config))
+        info => Ok(info.map(drop)?),
+    }
+}
+
+async fn stream(connection: &Connection, wanted: &StreamConfig) -> Result<Vec<String>, PrepareError> {
+    match stream_info(connection, &wanted.name).await {
+        Err(ApiError::NotFound) => Ok(vec![format!("{} does not exist", wanted.name)]),
+        info => Ok(stream_drift(wanted, &info?.config)),
+    }
 }
 
 async fn stream_info(connection: &Connection, name: &str) -> Result<StreamInfo, ApiError> {
     connection.api(format!("STREAM.INFO.{name}"), &json!({})).await
+}
+
+async fn create_consumer(
+    connection: &Connection,
+    config: &JetStreamConfig,
+    stream: &str,
+) -> Result<(), PrepareError> {
+    match consumer_info(connection, stream).await {
+        Err(ApiError::NotFound) => {
+            let request = json!({ "stream_name": stream, "config": shared_consumer(config) });
+            let subject = format!("CONSUMER.CREATE.{stream}.{CONSUMER}");
+            let _: ConsumerInfo = connection.api(subject, &request).await?;
+            Ok(())
+        }
+        info => Ok(info.map(drop)?),
+    }
 }
 
 async fn consumer(
@@ -117,17 +167,10 @@ async fn consumer(
     config: &JetStreamConfig,
     stream: &str,
 ) -> Result<Vec<String>, PrepareError> {
-    let wanted = shared_consumer(config);
-    let info = match consumer_info(connection, stream).await {
-        Err(ApiError::NotFound) => {
-            let request = json!({ "stream_name": stream, "config": wanted });
-            let subject = format!("CONSUMER.CREATE.{stream}.{CONSUMER}");
-            let _: ConsumerInfo = connection.api(subject, &request).await?;
-            consumer_info(connection, stream).await?
-        }
-        info => info?,
-    };
-    Ok(consumer_drift(stream, &wanted, &info.config))
+    match consumer_info(connection, stream).await {
+        Err(ApiError::NotFound) => Ok(vec![format!("consumer {CONSUMER} of {stream} does not exist")]),
+        info => Ok(consumer_drift(stream, &shared_consumer(config), &info?.config)),
+    }
 }
 
 async fn consumer_info(connection: &Connection, stream: &str) -> Result<ConsumerInfo, ApiError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use casewire_bus::embedded::OpenError;
+use casewire_bus::embedded::{CopyError, OpenError};
 use casewire_bus::{ConsumeError, EmbeddedConfig, EmbeddedStream, PublishError, Stream};
 
 use crate::rig::{event, fetch, fetch_now, id_of};
@@ -132,5 +132,28 @@ async fn a_sequence_is_never_used_again() -> Result<()> {
     stream.close().await;
     let stream = EmbeddedStream::open(&path, config()).await?;
     ensure!(stream.publish(&event("i:AC1:SM2"), 0).await?.sequence > first);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_copy_holds_what_was_stored_before_it_was_asked_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (path, copy) = (folder.path().join("stream.db"), folder.path().join("it's a copy.db"));
+    let stream = EmbeddedStream::open(&path, config()).await?;
+    for id in ["i:AC1:SM1", "i:AC1:SM2", "i:AC1:SM3"] {
+        stream.publish(&event(id), 0).await?;
+    }
+    let mut deliveries = fetch(&mut *stream.consume(0).await?, 2).await?;
+    deliveries.remove(0).ack().await?;
+    stream.copy_to(&copy).await?;
+    ensure!(stream.copy_to(&copy).await.is_err(), "what is there is not overwritten");
+    stream.publish(&event("i:AC1:SM4"), 0).await?;
+    stream.close().await;
+    ensure!(matches!(stream.copy_to(&folder.path().join("late.db")).await, Err(CopyError::Closed)));
+
+    let copied = EmbeddedStream::open(&copy, config()).await?;
+    let held: Vec<_> = fetch(&mut *copied.consume(0).await?, 2).await?.iter().map(id_of).collect();
+    assert_eq!(held, ["i:AC1:SM2", "i:AC1:SM3"]);
+    ensure!(copied.publish(&event("i:AC1:SM3"), 0).await?.duplicate, "it knows the ids of what it holds");
     Ok(())
 }

@@ -67,6 +67,12 @@ pub fn reason(kind: &str, why: &Value) -> Option<&'static str> {
         ("acknowledgement_withheld", "template_failed") => {
             "The line's template could not be filled in. Check it in the line's settings."
         }
+        ("acknowledgement_withheld", "restored") => {
+            "The text is from before the database was brought back from a backup, and may have been answered then."
+        }
+        ("send_uncertain", "restored") => {
+            "The database was brought back from a backup, and it may have been sent after that was taken."
+        }
         ("send_unsettled", "not_found") => "Twilio does not list it. It may show up yet.",
         ("send_unsettled", "ambiguous") => {
             "Twilio lists a text to this contact that may be this one, and nothing tells for sure."

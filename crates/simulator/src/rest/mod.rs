@@ -1,9 +1,11 @@
-//! Twilio's REST API, as far as casewire uses it: Messages create, fetch, list and delete, and what files they have.
+//! Twilio's REST API, as far as casewire uses it: Messages create, fetch, list and delete, and what files they have;
+//! IncomingPhoneNumbers list, fetch and update.
 
 mod answer;
 mod auth;
 mod create;
 mod filter;
+mod numbers;
 mod read;
 
 use actix_web::web::{self, PayloadConfig, ServiceConfig};
@@ -30,12 +32,21 @@ impl Simulator {
             let media = web::resource("/Messages/{sid}/Media.json")
                 .route(web::get().to(read::media))
                 .default_service(web::to(wrong_method));
+            let numbers = web::resource("/IncomingPhoneNumbers.json")
+                .route(web::get().to(numbers::list))
+                .default_service(web::to(wrong_method));
+            let number = web::resource("/IncomingPhoneNumbers/{sid}.json")
+                .route(web::get().to(numbers::fetch))
+                .route(web::post().to(numbers::update))
+                .default_service(web::to(wrong_method));
             let accounts = web::scope("/2010-04-01/Accounts/{account}")
                 .app_data(simulator.clone())
                 .app_data(PayloadConfig::new(simulator.config().body_max))
                 .service(messages)
                 .service(message)
                 .service(media)
+                .service(numbers)
+                .service(number)
                 .default_service(web::to(not_found));
             app.service(accounts);
         }

@@ -337,3 +337,40 @@ async fn it_ends_when_it_is_told_to() {
     let draft = HandsetDraft::new(number(PERSON), number(LINE), "x");
     assert!(simulator.send_text(draft).await.is_err());
 }
+
+#[tokio::test]
+async fn a_number_shows_its_webhook_and_takes_another() {
+    let stand = Stand::with_line("http://127.0.0.1:9/old").await;
+    let list = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json");
+    let (status, found) = stand.read(&format!("{list}?PhoneNumber=%2B15550000001")).await;
+    let number = &found["incoming_phone_numbers"][0];
+    assert_eq!((status, &number["phone_number"], &number["sms_method"]), (200, &json!(LINE), &json!("POST")));
+    assert_eq!(number["sms_url"], "http://127.0.0.1:9/old");
+    let (_, none) = stand.read(&format!("{list}?PhoneNumber=%2B15550000002")).await;
+    assert_eq!(none["incoming_phone_numbers"], json!([]));
+
+    // What it shows is what Twilio's own description has.
+    let described: Value =
+        serde_json::from_str(include_str!("../../../twilio/tests/openapi/numbers.json")).unwrap();
+    let fields = &described["components"]["schemas"]["api.v2010.account.incoming_phone_number"]["properties"];
+    for (name, value) in number.as_object().unwrap() {
+        let allowed = &fields[name]["enum"];
+        assert!(!fields[name].is_null(), "{name} is not described");
+        assert!(allowed.is_null() || allowed.as_array().unwrap().contains(value), "{name} is {value}");
+    }
+
+    let uri = number["uri"].as_str().unwrap();
+    let change = async |form: &[(&str, &str)]| {
+        let request = stand.client.post(format!("{}{uri}", stand.url)).basic_auth(ACCOUNT, Some(TOKEN));
+        let answer = request.form(form).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, changed) =
+        change(&[("SmsUrl", "https://desk.example/inbound/main"), ("SmsMethod", "GET")]).await;
+    assert_eq!((status, &changed["sid"], &changed["sms_method"]), (200, &number["sid"], &json!("GET")));
+    assert_eq!(stand.simulator.lines()[0].webhook_url, "https://desk.example/inbound/main");
+    assert_eq!(change(&[("SmsUrl", "nowhere")]).await.0, 400);
+    assert_eq!(stand.read(uri).await.1["sms_url"], "https://desk.example/inbound/main");
+    let (status, _) = stand.read(&uri.replace("PN", "PX")).await;
+    assert_eq!(status, 404);
+}

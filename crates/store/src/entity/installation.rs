@@ -10,6 +10,7 @@ pub(crate) struct Model {
     pub(crate) directory_version: i64,
     pub(crate) next_case_number: i32,
     pub(crate) key_check: Option<String>,
+    pub(crate) restored_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

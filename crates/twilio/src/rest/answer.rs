@@ -40,6 +40,8 @@ pub enum Trouble {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
+    /// When it left, by the provider's clock.
+    pub(super) at: Option<DateTime<Utc>>,
     pub(super) body: Result<Vec<u8>, Trouble>,
 }
 
@@ -69,6 +71,7 @@ impl Client {
         Ok(Answer {
             status: response.status(),
             retry_after: retry_after(response.headers()).map(|wait| wait.min(self.config.max_retry_after)),
+            at: date(response.headers()),
             body: self.body(&mut response).await,
         })
     }
@@ -98,15 +101,19 @@ fn trouble(error: &reqwest::Error) -> Trouble {
 
 /// `Retry-After` in either of its forms; a date counts from the answer's own, so that clocks need not agree.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name)?.to_str().ok();
-    let value = text(RETRY_AFTER)?.trim();
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = |text: &str| Some(DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc));
-    let until = date(value)?;
-    let from = text(DATE).and_then(date).unwrap_or_else(Utc::now);
-    (until - from).to_std().ok()
+    (time(value)? - date(headers).unwrap_or_else(Utc::now)).to_std().ok()
+}
+
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    time(headers.get(DATE)?.to_str().ok()?)
+}
+
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    Some(DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc))
 }
 
 #[cfg(test)]

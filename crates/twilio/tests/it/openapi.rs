@@ -3,19 +3,24 @@
 use casewire_domain::{Address, Text};
 use casewire_twilio::parameters::Parameters;
 use casewire_twilio::rest::{List, Send};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::provider::{ACCOUNT, Act, Provider, Request, SID, TOKEN, credentials};
 
-const EXTRACT: &str = include_str!("../openapi/messages.json");
+const EXTRACTS: [&str; 2] =
+    [include_str!("../openapi/messages.json"), include_str!("../openapi/numbers.json")];
 const MESSAGES: &str = "/2010-04-01/Accounts/{AccountSid}/Messages.json";
 const MESSAGE: &str = "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json";
 const MEDIA: &str = "/2010-04-01/Accounts/{AccountSid}/Messages/{MessageSid}/Media.json";
+const NUMBERS: &str = "/2010-04-01/Accounts/{AccountSid}/IncomingPhoneNumbers.json";
+const NUMBER: &str = "/2010-04-01/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}.json";
+const PN: &str = "PN00000000000000000000000000000001";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What is wrong with a request, by the description of one operation.
 fn faults(request: &Request, path: &str) -> Vec<String> {
-    let extract: Value = serde_json::from_str(EXTRACT).unwrap();
+    let extracts = EXTRACTS.map(|extract| serde_json::from_str::<Value>(extract).unwrap());
+    let extract = extracts.into_iter().find(|extract| !extract["paths"][path].is_null()).unwrap();
     let method = request.method.to_ascii_lowercase();
     let operation = &extract["paths"][path][&method];
     if operation.is_null() {
@@ -130,7 +135,8 @@ fn of_pattern(schema: &Value, value: &str) -> bool {
 
 fn of_format(schema: &Value, value: &str) -> bool {
     match schema["format"].as_str() {
-        None | Some("int64") => true,
+        // Which methods there are the schema lists itself.
+        None | Some("int64" | "http-method") => true,
         Some("phone-number") => {
             let digits = value.strip_prefix('+').unwrap_or_default();
             (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
@@ -203,6 +209,40 @@ async fn messages_are_listed_and_fetched_as_described() {
     assert_described(&received[1], MESSAGES);
     assert_described(&received[2], MESSAGE);
     assert_described(&received[3], MEDIA);
+}
+
+#[tokio::test]
+async fn a_number_is_looked_up_and_given_its_webhook_as_described() {
+    let found = json!({ "incoming_phone_numbers": [
+        { "sid": "PN0123456789abcdef0123456789abcdef", "phone_number": "+120655501990", "sms_url": "https://other" },
+        { "sid": PN, "phone_number": "+12065550199", "sms_url": "https://there", "sms_method": "GET" },
+    ] });
+    let changed =
+        json!({ "sid": PN, "phone_number": "+12065550199", "sms_url": "https://desk.example/inbound/main" });
+    let date = "Date: Fri, 20 Nov 2026 10:00:00 GMT\r\n";
+    let script = [&found, &changed, &found].map(|body| Act::json("200 OK", date, &body.to_string()));
+    let provider = Provider::playing(script).await;
+    let (client, credentials) = (provider.client(), credentials());
+    let looked_for = Address::from_stored("+12065550199");
+
+    let found = client.number(&credentials, &looked_for).await.unwrap();
+    assert_eq!(found.at.map(|at| at.to_rfc3339()).as_deref(), Some("2026-11-20T10:00:00+00:00"));
+    let number = found.number.unwrap();
+    assert_eq!((number.sid.as_str(), number.sms_url.as_deref()), (PN, Some("https://there")));
+    assert!(!format!("{number:?}").contains("555"), "{number:?}");
+    let url = "https://desk.example/inbound/main#rc=5&rp=all";
+    client.set_webhook(&credentials, &number, url, "POST").await.unwrap();
+    assert_eq!(client.clock(&credentials).await.unwrap(), found.at);
+
+    let received = provider.received();
+    assert_described(&received[0], NUMBERS);
+    assert_described(&received[1], NUMBER);
+    assert_described(&received[2], NUMBERS);
+    let form = Parameters::parse(received[1].body.as_bytes(), 9).unwrap();
+    assert_eq!(
+        (received[1].method.as_str(), form.get("SmsUrl"), form.get("SmsMethod")),
+        ("POST", Some(url), Some("POST"))
+    );
 }
 
 #[tokio::test]

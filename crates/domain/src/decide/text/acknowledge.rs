@@ -22,6 +22,7 @@ enum Withheld {
     LineRemoved,
     Unreachable,
     Template,
+    Restored,
 }
 
 impl Withheld {
@@ -34,6 +35,7 @@ impl Withheld {
             Self::LineRemoved => "line_removed",
             Self::Unreachable => "unreachable",
             Self::Template => "template_failed",
+            Self::Restored => "restored",
         }
     }
 }
@@ -68,6 +70,9 @@ impl Arrival<'_> {
     fn reply_text(&self, template: &Template, case: &Case) -> Result<Text, Withheld> {
         if !self.line.active {
             return Err(Withheld::LineRemoved);
+        }
+        if self.rules.may_be_answered(self.facts.received_at) {
+            return Err(Withheld::Restored);
         }
         if self.suppressed() {
             return Err(Withheld::OptedOut);

@@ -1,0 +1,1 @@
+alter table installation add column restored_at {time};
