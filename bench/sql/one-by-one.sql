@@ -24,15 +24,20 @@ insert into message (id, account_id, line_id, conversation_id, contact_id, case_
         'My heater is broken again, and it is cold. Could somebody please look at it today?',
         '[]', false, 'received', 0, false, '{"rule": "joined_current"}', now(), now());
 insert into case_event (case_id, actor, kind, why, change, at)
-    values (:in_case::uuid, 'customer', 'message_added', '{"rule": "joined_current"}', '{"message": "x"}', now());
+    values (:in_case::uuid, 'customer', 'text_joined', '{"rule": "joined_current"}',
+        '{"status": "open", "message": "01a223c3-c767-74e1-a8bf-e074ee536adb"}', now());
 \if :fresh
 with answer as (
     insert into message (id, account_id, line_id, conversation_id, contact_id, case_id, direction, body, media,
             automatic, status, seen, conflict, why, received_at, processed_at)
         values (bench_id(), :account::uuid, :line::uuid, :conversation::uuid, :contact::uuid, :in_case::uuid,
             'outbound', 'Thank you. We have opened a case for you and will be back soon.', '[]', true, 'queued', 0,
-            false, 'null', now(), now())
-        returning id, line_id, conversation_id
+            false, '{"rule": "acknowledgement"}', now(), now())
+        returning id, case_id, line_id, conversation_id
+), trail as (
+    insert into case_event (case_id, actor, kind, why, change, at)
+        select case_id, 'casewire', 'acknowledgement_queued', '{"rule": "acknowledgement"}',
+            '{"status": "open", "message": "01a223c3-c767-74e1-a8bf-e074ee536adb"}', now() from answer
 )
 insert into outbox (message_id, line_id, conversation_id, state, attempt, due_at, queued_at)
     select id, line_id, conversation_id, 'pending', 0, now(), now() from answer;

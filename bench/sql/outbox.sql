@@ -24,7 +24,7 @@ insert into message (id, account_id, line_id, conversation_id, contact_id, case_
         author, status, seen, conflict, why, received_at, processed_at)
     select bench_outgoing(4, n), account.id, line_id, bench_outgoing(2, n), bench_outgoing(1, n), bench_outgoing(3, n),
         'outbound', 'Somebody will be there at four.', '[]', false, 'agent:bench', 'queued', 0, false,
-        'null', now(), now()
+        '{"rule": "reply"}', now(), now()
     from account, outgoing;
 insert into outbox (message_id, line_id, conversation_id, state, attempt, due_at, queued_at)
     select bench_outgoing(4, n), line_id, bench_outgoing(2, n), 'pending', 0, now(), now() from outgoing;

@@ -39,14 +39,18 @@ with texts as materialized (
             automatic, status, seen, conflict, why, received_at, processed_at)
         select answer_id, :account::uuid, :line::uuid, conversation_id, contact_id, case_id, 'outbound',
             'Thank you. We have opened a case for you and will be back soon.', '[]', true, 'queued', 0, false,
-            'null', now(), now()
+            '{"rule": "acknowledgement"}', now(), now()
             from opened
 ), queue as (
     insert into outbox (message_id, line_id, conversation_id, state, attempt, due_at, queued_at)
         select answer_id, :line::uuid, conversation_id, 'pending', 0, now(), now() from opened
 ), trail as (
     insert into case_event (case_id, actor, kind, why, change, at)
-        select case_id, 'customer', 'message_added', '{"rule": "joined_current"}', '{"message": "x"}', now() from placed
+        select case_id, 'customer', 'text_joined', '{"rule": "joined_current"}'::jsonb,
+            '{"status": "open", "message": "01a223c3-c767-74e1-a8bf-e074ee536adb"}'::jsonb, now() from placed
+        union all
+        select case_id, 'casewire', 'acknowledgement_queued', '{"rule": "acknowledgement"}',
+            '{"status": "open", "message": "01a223c3-c767-74e1-a8bf-e074ee536adb"}', now() from opened
 )
 insert into event (dedupe_id, kind, line, received_at, handled_at, outcome, raw)
     select :prefix::text || sid, 'message', 'main', now(), now(), 'handled',

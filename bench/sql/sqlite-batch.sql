@@ -35,15 +35,19 @@ insert into message (id, account_id, line_id, conversation_id, contact_id, case_
 insert into message (id, account_id, line_id, conversation_id, contact_id, case_id, direction, body, media, automatic,
         status, seen, conflict, why, received_at, processed_at)
     select answer_id, line.account_id, line.id, conversation_id, contact_id, case_id, 'outbound',
-        'Thank you. We have opened a case for you and will be back soon.', '[]', true, 'queued', 0, false, 'null',
-        (select at from temp.text), (select at from temp.text)
+        'Thank you. We have opened a case for you and will be back soon.', '[]', true, 'queued', 0, false,
+        '{"rule":"acknowledgement"}', (select at from temp.text), (select at from temp.text)
     from temp.opened, line where line.webhook_id = 'main';
 insert into outbox (message_id, line_id, conversation_id, state, attempt, due_at, queued_at)
     select answer_id, line.id, conversation_id, 'pending', 0, (select at from temp.text), (select at from temp.text)
     from temp.opened, line where line.webhook_id = 'main';
 insert into case_event (case_id, actor, kind, why, change, at)
-    select case_id, 'customer', 'message_added', '{"rule":"joined_current"}', '{"message":"x"}', at from temp.text;
+    select case_id, 'customer', 'text_joined', '{"rule":"joined_current"}',
+        '{"status": "open", "message": "01a223c3-c767-74e1-a8bf-e074ee536adb"}', at from temp.text
+    union all
+    select case_id, 'casewire', 'acknowledgement_queued', '{"rule":"acknowledgement"}',
+        '{"status": "open", "message": "01a223c3-c767-74e1-a8bf-e074ee536adb"}', (select at from temp.text) from temp.opened;
 insert into event (dedupe_id, kind, line, received_at, handled_at, outcome, raw)
-    select 'i:AC00000000000000000000000000000001:' || sid, 'message', 'main', at, at, 'handled', zeroblob(480)
+    select 'i:AC00000000000000000000000000000001:' || sid, 'message', 'main', at, at, 'handled', zeroblob(730)
     from temp.text;
 commit;

@@ -26,7 +26,8 @@ insert into message (id, account_id, line_id, conversation_id, contact_id, case_
         now() - interval '90 days' + n * interval '1 second'
     from line, generate_series(1, {cases}) as n, generate_series(1, {each}) as m;
 insert into case_event (case_id, actor, kind, why, change, at)
-    select bench_stored(3, n, 0), 'customer', 'message_added', '{"rule": "joined_current"}', '{"message": "x"}',
+    select bench_stored(3, n, 0), 'customer', 'text_joined', '{"rule": "joined_current"}',
+        '{"status": "open", "message": "01a223c3-c767-74e1-a8bf-e074ee536adb"}',
         now() - interval '90 days' + n * interval '1 second'
     from generate_series(1, {cases}) as n, generate_series(1, {each}) as m;
 insert into event (dedupe_id, kind, line, received_at, handled_at, outcome)

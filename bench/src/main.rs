@@ -17,7 +17,7 @@ mod vitals;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
@@ -96,14 +96,17 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
                 results.add(new.clone(), &all)?;
                 found.extend(new);
             }
-            Err(error) => failed.push(format!("{name} failed: {error:#}")),
+            Err(error) => {
+                writeln!(io::stderr(), "{name} failed: {error:#}")?;
+                failed.push(*name);
+            }
         }
     }
     let mut out = io::stdout();
     writeln!(out, "{}", report::table(&found))?;
     writeln!(out, "Written to bench/results: latest.md, latest.json and two plots.")?;
-    for failure in &failed {
-        writeln!(io::stderr(), "{failure}").context("cannot complain")?;
+    if !failed.is_empty() {
+        writeln!(io::stderr(), "Failed, and not in the results: {}", failed.join(", "))?;
     }
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

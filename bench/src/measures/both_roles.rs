@@ -26,7 +26,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
     plan.progress.begin("both-roles", plan.rounds + 1);
     plan.progress.step("starting");
     let stage = Stage::start(plan).await?;
-    let database = stage.books.copy("both").await?;
+    let database = stage.books.copy("roles").await?;
     let (listen, ops) = (local()?, local()?);
     let worker = stage.books.program(&plan.programs, &database, &["worker"]);
     let worker = worker.env("CASEWIRE_SERVER__LISTEN", local()?.to_string());

@@ -10,13 +10,13 @@ use crate::plan::Plan;
 use crate::stage::books::{Books, Database};
 use crate::stage::broker::{Broker, Sync};
 use crate::stage::front::local;
-use crate::stage::programs::here;
+use crate::stage::programs::{here, last_words};
 use crate::stage::twilio::Twilio;
 
 /// Nobody listens there: callbacks are refused at once and cost nothing.
 const NOWHERE: &str = "http://127.0.0.1:9";
 const LOOK: Duration = Duration::from_millis(250);
-const STUCK: Duration = Duration::from_secs(300);
+const STUCK: Duration = Duration::from_secs(120);
 /// Lines of the limited run, and what each may send a second.
 const LINES: u64 = 50;
 const LIMIT: u64 = 10;
@@ -89,6 +89,6 @@ async fn watch(books: &Books, database: &Database, outbox: &Outbox, worker: &Cas
             }
             _ => {}
         }
-        ensure!(began.elapsed() < STUCK, "{left} texts are left after {STUCK:?}: {}", worker.stdout());
+        ensure!(began.elapsed() < STUCK, "{left} texts are left after {STUCK:?}: {}", last_words(worker));
     }
 }

@@ -18,7 +18,7 @@ use crate::stage::broker::{Broker, Sync};
 use crate::stage::front::{Front, Turn};
 use crate::stage::home::Home;
 use crate::stage::line;
-use crate::stage::programs::here;
+use crate::stage::programs::{here, last_words};
 
 /// Texts of one transaction: casewire's own most.
 const BATCH: u64 = 256;
@@ -90,7 +90,7 @@ async fn work(plan: &Plan, texts: u64, senders: u64) -> Result<f64> {
             }
             _ => {}
         }
-        ensure!(began.elapsed() < STUCK, "{done} of {texts} texts after {STUCK:?}: {}", up.stderr());
+        ensure!(began.elapsed() < STUCK, "{done} of {texts} texts after {STUCK:?}: {}", last_words(&up));
     };
     ensure!(
         count(&mut books, "select count(*) from message where case_id is null").await? == 0,

@@ -140,7 +140,7 @@ async fn variables(
         // pgbench would take the colons of an id for variables of its own.
         ("prefix", format!("i:{}:", line::ACCOUNT)),
         // As long as the webhook that casewire keeps.
-        ("raw", "x".repeat(480)),
+        ("raw", "x".repeat(730)),
     ])
 }
 

@@ -16,7 +16,7 @@ use super::books::{Books, Database};
 use super::broker::{Broker, Family, SHARDS};
 use super::front::local;
 use super::line;
-use super::programs::Programs;
+use super::programs::{Programs, last_words};
 use crate::load::{Text, Texts};
 use crate::vitals;
 
@@ -141,8 +141,8 @@ async fn watch(broker: &Broker, workers: &[Casewire], all: u64) -> Result<f64> {
             _ => {}
         }
         if began.elapsed() > STUCK {
-            let said: Vec<String> = workers.iter().map(Casewire::stdout).collect();
-            anyhow::bail!("{left} of {all} texts are left after {STUCK:?}: {}", said.concat());
+            let said: Vec<String> = workers.iter().map(last_words).collect();
+            anyhow::bail!("{left} of {all} texts are left after {STUCK:?}: {}", said.join("\n"));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream::{Context, consumer, stream};
 use casewire_bus::{DirectoryBoard, JetStream, JetStreamConfig, Stream};
+use casewire_runtime::config;
 use casewire_testkit::{NatsServer, nats_current};
 
 use super::line;
@@ -63,7 +64,14 @@ impl Broker {
             Sync::Default => NatsServer::start_program(nats_current()?, "").await?,
             Sync::Always => NatsServer::start_synced(nats_current()?).await?,
         };
-        let config = JetStreamConfig { url: server.url(), shards: SHARDS, ..JetStreamConfig::default() };
+        // As `casewire migrate` would make them: a worker refuses streams that are set up otherwise.
+        let usual = config::Stream::default();
+        let config = JetStreamConfig {
+            url: server.url(),
+            shards: SHARDS,
+            max_bytes: usual.max_bytes.bytes(),
+            ..JetStreamConfig::default()
+        };
         let stream = Arc::new(JetStream::connect(config).await?);
         ensure!(stream.wait_connected(CONNECT).await, "no connection to nats-server");
         stream.prepare().await?;

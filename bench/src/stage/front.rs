@@ -15,7 +15,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use super::broker::{Broker, Family, SHARDS};
 use super::home::Home;
 use super::line;
-use super::programs::{Programs, here};
+use super::programs::{Programs, here, last_words};
 use crate::load::{self, Requests, Senders, Texts, Window};
 use crate::vitals;
 
@@ -111,7 +111,7 @@ impl Front {
                 load::open(self.address, requests.clone(), connections, a_second).await
             }
         };
-        let window = window.with_context(|| format!("{}: {}", self.name, self.process.stderr()))?;
+        let window = window.with_context(|| format!("{}: {}", self.name, last_words(&self.process)))?;
         let cpu = vitals::cpu_seconds(self.process.pid())? - before;
         match &self.kept {
             Kept::Streams(family) => {

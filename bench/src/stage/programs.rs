@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use casewire_testkit::Casewire;
 
 /// The root of the repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -58,4 +59,11 @@ pub(crate) fn here() -> &'static Path {
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(ROOT)
+}
+
+/// The end of what a program said, for an error message.
+pub(crate) fn last_words(program: &Casewire) -> String {
+    let said = program.stdout() + &program.stderr();
+    let lines: Vec<&str> = said.lines().collect();
+    lines[lines.len().saturating_sub(5)..].join("\n")
 }
