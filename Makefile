@@ -6,7 +6,7 @@ DENY_VERSION := 0.20.2
 MACHETE_VERSION := 0.9.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check tools fmt lint unit deny unused test-nats-current chaos chaos-mutants servers deploy-check fuzz up-kills spill-figures
+.PHONY: help up test check tools fmt lint unit deny unused test-nats-current chaos chaos-mutants servers deploy-check fuzz up-kills spill-figures bench bench-quick instructions
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,7 +66,7 @@ deny: ## bans, licences, sources and known vulnerabilities of our dependencies (
 
 unused: ## dependencies that nothing uses (builds cargo-machete when absent)
 	@command -v cargo-machete >/dev/null || $(CARGO) install cargo-machete --locked --version $(MACHETE_VERSION)
-	cargo-machete crates
+	cargo-machete crates bench
 
 deploy-check: ## compose file, Dockerfile, NATS configuration and systemd units, with tools from PyPI
 	@scripts/deploy-check.sh
@@ -78,3 +78,14 @@ up-kills: ## kill `up` 200 times under load and compare all books (KILLS=200 SEE
 	@scripts/tools.sh compiler
 	CASEWIRE_UP_KILLS="$(or $(KILLS),200)" $(if $(SEED),CASEWIRE_SEED="$(SEED)") $(CARGO) test --locked --release -p casewire \
 		--test stories -- --exact --nocapture up::restart::no_kill_loses_a_text_or_sends_anything_twice
+
+bench: ## everything measured against the limit of the hardware and against what people use; ONLY="headline,worker" for some
+	@scripts/tools.sh bench
+	$(CARGO) run --locked --profile dist -p casewire-bench -- $(if $(ONLY),--only "$(ONLY)") $(ARGS)
+
+bench-quick: ## the same in about two minutes: shows that it works, not how fast
+	@$(MAKE) --no-print-directory bench ARGS="--quick $(ARGS)"
+
+instructions: ## instructions per webhook for form and signature, against bench/instructions.json (UPDATE=1 writes it)
+	@scripts/tools.sh instructions
+	@scripts/instructions.sh $(if $(UPDATE),update)

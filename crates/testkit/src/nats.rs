@@ -46,10 +46,19 @@ impl NatsServer {
 
     /// The same with another program than the one found.
     pub async fn start_program(program: PathBuf, extra: &str) -> Result<Self> {
+        Self::start_on(program, "", extra).await
+    }
+
+    /// A server that acknowledges nothing before it is on the disk, of a version that can (2.10 and later).
+    pub async fn start_synced(program: PathBuf) -> Result<Self> {
+        Self::start_on(program, "sync_interval: always", "").await
+    }
+
+    async fn start_on(program: PathBuf, storage: &str, extra: &str) -> Result<Self> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let server = Self::prepare(program.clone(), extra)?;
+            let server = Self::prepare(program.clone(), storage, extra)?;
             match server.restart().await {
                 Ok(()) => return Ok(server),
                 Err(_) if tries < PORT_TRIES && server.port_was_taken() => {}
@@ -58,12 +67,12 @@ impl NatsServer {
         }
     }
 
-    fn prepare(program: PathBuf, extra: &str) -> Result<Self> {
+    fn prepare(program: PathBuf, storage: &str, extra: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("casewire-nats-").tempdir()?;
         let port = port::free()?;
         let mut config = String::new();
         writeln!(config, "listen: \"127.0.0.1:{port}\"")?;
-        writeln!(config, "jetstream {{ store_dir: {:?} }}", folder.path().join("store"))?;
+        writeln!(config, "jetstream {{\n  store_dir: {:?}\n  {storage}\n}}", folder.path().join("store"))?;
         writeln!(config, "{extra}")?;
         fs::write(folder.path().join("nats.conf"), config)?;
         let log = Log::create(folder.path().join("log"))?;

@@ -30,6 +30,8 @@ const STILL_IN_USE: &str = "pre-existing shared memory block";
 pub struct Options {
     /// Whether commits wait for the disk. Off by default: a commit still survives kill -9, only not a power cut.
     pub fsync: bool,
+    /// Settings over the usual ones, as PostgreSQL names them.
+    pub settings: &'static [(&'static str, &'static str)],
 }
 
 /// A PostgreSQL server of its own port and data folder, killed and swept away on drop.
@@ -142,6 +144,29 @@ impl Postgres {
         tokio::task::spawn_blocking(move || run(&mut psql)).await?
     }
 
+    /// Runs a script statement by statement, each a transaction of its own unless the script says otherwise.
+    pub async fn script(&self, database: &str, script: &str) -> Result<String> {
+        let mut psql = self.command("psql")?;
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f"])
+            .arg(self.put("script.sql", script)?);
+        psql.arg(self.url(database));
+        tokio::task::spawn_blocking(move || run(&mut psql)).await?
+    }
+
+    /// Runs a script of `pgbench`'s on a database, with these arguments, to its end; returns what it printed.
+    pub async fn pgbench(&self, database: &str, script: &str, arguments: &[String]) -> Result<String> {
+        let mut pgbench = self.command("pgbench")?;
+        pgbench.args(arguments).arg("-f").arg(self.put("pgbench.sql", script)?).arg(self.url(database));
+        tokio::task::spawn_blocking(move || run(&mut pgbench)).await?
+    }
+
+    /// A file in the server's own folder, which its owner can read.
+    fn put(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
     /// What the server has logged, over all its runs.
     pub fn log(&self) -> String {
         self.log.read_from(0)
@@ -186,6 +211,10 @@ impl Postgres {
         let mut command = self.command("postgres")?;
         command.arg("-D").arg(self.data());
         for (name, value) in self.settings() {
+            command.arg("-c").arg(format!("{name}={value}"));
+        }
+        // The last one holds.
+        for (name, value) in self.options.settings {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         command.stdout(self.log.writer()?).stderr(self.log.writer()?);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// Names another nats-server than the one found on the path.
 const NATS_SERVER_VARIABLE: &str = "CASEWIRE_TEST_NATS_SERVER";
@@ -20,6 +20,12 @@ pub(crate) fn nats_server() -> Result<PathBuf> {
     let mut folders = on_path();
     folders.extend(["/usr/sbin".into(), "/usr/local/sbin".into(), tools().join("nats/bin")]);
     search("nats-server", &folders)
+}
+
+/// The current nats-server that `scripts/tools.sh nats-current` has put here.
+pub fn nats_current() -> Result<PathBuf> {
+    search("nats-server", &[tools().join("nats/bin")])
+        .context("the current nats-server is not here: run `scripts/tools.sh nats-current`")
 }
 
 /// A program of the PostgreSQL server: `postgres`, `initdb` or `psql`. All come from one installation.

@@ -23,6 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         "casewire",
         &["bus", "desk", "domain", "ingest", "proto", "runtime", "simulator", "store", "twilio", "worker"],
     ),
+    // It measures the program from outside, and only makes events and webhooks as the roles do.
+    ("bench", &["bus", "domain", "runtime", "simulator", "testkit", "twilio"]),
 ];
 
 /// What tests of any crate but the domain may use besides.
@@ -36,10 +38,10 @@ const FOR_TESTS_OF: &[(&str, &[&str])] = &[("worker", &["ingest"])];
 const BELONGS_TO: &[(&str, &[&str])] = &[
     ("sea-orm", &["store"]),
     ("sea-orm-migration", &["store"]),
-    ("sqlx", &["bus", "store"]),
-    ("async-nats", &["bus"]),
+    ("sqlx", &["bus", "store", "bench"]),
+    ("async-nats", &["bus", "bench"]),
     ("prost", &["proto"]),
-    ("actix-web", &["runtime", "ingest", "desk", "simulator", "casewire"]),
+    ("actix-web", &["runtime", "ingest", "desk", "simulator", "casewire", "bench"]),
 ];
 
 /// The domain is values and functions: nothing that waits, reads, writes or logs.

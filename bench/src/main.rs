@@ -1,0 +1,112 @@
+//! Measures casewire against the limit of the hardware and against what people use today. Every claim is a ratio of
+//! two sides that were measured in turns, in one run.
+
+mod chart;
+mod finding;
+mod load;
+mod measures;
+mod origin;
+mod plan;
+mod progress;
+mod report;
+mod results;
+mod stage;
+mod statistics;
+mod vitals;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
+
+use plan::Plan;
+use progress::Progress;
+use results::Results;
+use stage::programs::{Programs, here};
+
+/// Measures casewire on private servers, and writes bench/results.
+#[derive(Parser)]
+#[command(name = "casewire-bench", after_help = EXAMPLES)]
+struct Arguments {
+    /// A run of about two minutes, which shows that everything works
+    #[arg(long)]
+    quick: bool,
+    /// Measures to carry out, with commas between [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = names())]
+    only: Vec<String>,
+    /// Rounds of each comparison [default: 5, quick 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+    /// Measure the programs beside this one as they are, without building them
+    #[arg(long)]
+    as_built: bool,
+    /// Say what is measured, and end
+    #[arg(long)]
+    list: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  make bench                                            everything, as it is published
+  make bench-quick                                      two minutes
+  cargo run --release -p casewire-bench -- --only headline,ingest --rounds 7
+
+Needs PostgreSQL with pgbench, node, and what `scripts/tools.sh bench` installs. The machine should be quiet.";
+
+fn names() -> PossibleValuesParser {
+    measures::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().into()
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        for (name, what) in measures::ALL {
+            writeln!(io::stdout(), "{name:<14} {what}")?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    casewire_runtime::crypto::install_provider();
+    // One thread for what measures, one for the load: the other cores belong to what is measured.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let plan = Plan {
+        quick: arguments.quick,
+        rounds: arguments.rounds.map_or(if arguments.quick { 3 } else { 5 }, usize::from),
+        programs: if arguments.as_built { Programs::find()? } else { Programs::build()? },
+        progress: Progress::new(),
+    };
+    let all: Vec<&str> = measures::ALL.iter().map(|(name, _)| *name).collect();
+    let chosen = all
+        .iter()
+        .filter(|name| arguments.only.is_empty() || arguments.only.iter().any(|only| only == *name));
+    let results = Results::at(here().join("results"));
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    for name in chosen {
+        let outcome = measures::run(name, &plan).await;
+        plan.progress.end();
+        match outcome {
+            Ok(new) => {
+                let new = origin::note(new, &plan)?;
+                // At once: a long run that is interrupted keeps what it has.
+                results.add(new.clone(), &all)?;
+                found.extend(new);
+            }
+            Err(error) => {
+                writeln!(io::stderr(), "{name} failed: {error:#}")?;
+                failed.push(*name);
+            }
+        }
+    }
+    let mut out = io::stdout();
+    writeln!(out, "{}", report::table(&found))?;
+    writeln!(out, "Written to bench/results: latest.md, latest.json and two plots.")?;
+    if !failed.is_empty() {
+        writeln!(io::stderr(), "Failed, and not in the results: {}", failed.join(", "))?;
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,175 @@
+//! A backlog of texts to cases, against one transaction a text and against one statement a batch.
+
+use anyhow::{Result, ensure};
+
+use crate::finding::{Finding, Goal};
+use crate::load::Senders;
+use crate::plan::Plan;
+use crate::stage::backlog::{self, Worked};
+use crate::stage::books::{Books, Database};
+use crate::stage::broker::{Broker, Sync};
+use crate::stage::line;
+use crate::stage::programs::here;
+use crate::stage::twilio::Twilio;
+
+/// Texts of one statement: casewire's own most of one transaction.
+const BATCH: u64 = 256;
+/// Clients of the usual way, and of the set-based one: some that compute while others wait for the disk.
+const CLIENTS: u64 = 32;
+const SET_CLIENTS: u64 = 4;
+/// So few texts a second are sent that sending costs nothing.
+const SENT_A_SECOND: u32 = 1;
+
+/// What a backlog is worked off on.
+pub(super) struct Stage {
+    pub(super) broker: Broker,
+    pub(super) books: Books,
+    _twilio: Twilio,
+}
+
+impl Stage {
+    pub(super) async fn start(plan: &Plan) -> Result<Self> {
+        let (broker, twilio) = (Broker::start(Sync::Default).await?, Twilio::start()?);
+        let books = Books::start(&plan.programs, &broker, &twilio.url, SENT_A_SECOND).await?;
+        Ok(Self { broker, books, _twilio: twilio })
+    }
+
+    /// A backlog of its own, worked off into a database of its own.
+    pub(super) async fn work(&self, plan: &Plan, size: Size, workers: usize) -> Result<Worked> {
+        self.fill(size, 0).await?;
+        let database = self.books.copy("casewire").await?;
+        let worked = backlog::work_off(&plan.programs, &self.broker, &self.books, &database, workers).await?;
+        self.books.remove(database).await?;
+        Ok(worked)
+    }
+
+    /// A backlog worked off into a database that stays; of people from `first` on.
+    pub(super) async fn work_into(
+        &self,
+        plan: &Plan,
+        size: Size,
+        first: u64,
+        database: &Database,
+    ) -> Result<Worked> {
+        self.fill(size, first).await?;
+        backlog::work_off(&plan.programs, &self.broker, &self.books, database, 1).await
+    }
+
+    async fn fill(&self, size: Size, first: u64) -> Result<()> {
+        let mut texts = line::texts(Senders::Even { first, count: size.senders });
+        backlog::fill(&self.broker, &mut texts, size.texts).await
+    }
+}
+
+/// How large a backlog is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) texts: u64,
+    pub(super) senders: u64,
+}
+
+impl Size {
+    pub(super) fn of(plan: &Plan) -> Self {
+        plan.size(Self { texts: 200_000, senders: 20_000 }, Self { texts: 20_000, senders: 2_000 })
+    }
+}
+
+pub(crate) async fn against_pgbench(plan: &Plan) -> Result<Vec<Finding>> {
+    plan.progress.begin("worker", plan.rounds * 2 + 1);
+    plan.progress.step("starting");
+    let (stage, size) = (Stage::start(plan).await?, Size::of(plan));
+    let rounds = plan
+        .turns(
+            ["casewire", "pgbench"],
+            async || stage.work(plan, size, 1).await,
+            async || {
+                let usual = pgbench(&stage.books, size, "one-by-one.sql", CLIENTS, 1).await?;
+                let set = pgbench(&stage.books, size, "set-based.sql", SET_CLIENTS, BATCH).await?;
+                Ok((usual, set))
+            },
+        )
+        .await?;
+    let usual = rounds.iter().map(|(ours, (usual, _))| (ours.rate, *usual));
+    let set = rounds.iter().map(|(ours, (_, set))| (ours.rate, *set));
+    let cpu = rounds.iter().map(|(ours, _)| ours.cpu);
+    let each = "a transaction a text";
+    Ok(vec![
+        Finding::compared("worker: texts to cases", "/s", each, usual, Goal::RatioAtLeast(3.0)),
+        Finding::compared("worker: texts to cases", "/s", "set-based SQL", set, Goal::RatioAtLeast(0.5)),
+        Finding::alone("worker: processor time of 10,000 texts", "s", cpu, Goal::None),
+    ])
+}
+
+/// Texts a second that a script of pgbench makes cases of, in a database of its own.
+async fn pgbench(books: &Books, size: Size, script: &str, clients: u64, batch: u64) -> Result<f64> {
+    let database = books.copy("baseline").await?;
+    let prepare = std::fs::read_to_string(here().join("sql/prepare.sql"))?;
+    books.sql(&database, &prepare.replace("{senders}", &size.senders.to_string())).await?;
+    let script = std::fs::read_to_string(here().join("sql").join(script))?;
+    let each = size.texts.div_ceil(batch * clients);
+    let mut arguments =
+        vec!["--no-vacuum".to_owned(), "--protocol=prepared".to_owned(), "--jobs=2".to_owned()];
+    arguments.push(format!("--client={clients}"));
+    arguments.push(format!("--transactions={each}"));
+    for (name, value) in variables(books, &database, size, batch).await? {
+        arguments.push(format!("--define={name}={value}"));
+    }
+    let rate = books.pgbench(&database, &script, &arguments).await? * batch as f64;
+    let stored = books.count(&database, "select count(*) from message where direction = 'inbound'").await?;
+    let wanted = each * clients * batch;
+    ensure!(stored == wanted, "pgbench was to store {wanted} texts, and stored {stored}");
+    books.remove(database).await?;
+    Ok(rate)
+}
+
+async fn variables(
+    books: &Books,
+    database: &Database,
+    size: Size,
+    batch: u64,
+) -> Result<Vec<(&'static str, String)>> {
+    let ids = books.sql(database, "select line.id, line.account_id, line.workspace_id from line").await?;
+    let mut ids = ids.trim().split('|').map(str::to_owned);
+    let mut next = || ids.next().unwrap_or_default();
+    Ok(vec![
+        ("line", next()),
+        ("account", next()),
+        ("workspace", next()),
+        ("senders", size.senders.to_string()),
+        ("batch", batch.to_string()),
+        // pgbench would take the colons of an id for variables of its own.
+        ("prefix", format!("i:{}:", line::ACCOUNT)),
+        // As long as the webhook that casewire keeps.
+        ("raw", "x".repeat(730)),
+    ])
+}
+
+/// Two and four workers on one backlog.
+pub(crate) async fn several(plan: &Plan) -> Result<Vec<Finding>> {
+    plan.progress.begin("workers", plan.rounds * 4 + 1);
+    plan.progress.step("starting");
+    let (stage, size) = (Stage::start(plan).await?, Size::of(plan));
+    let mut found = Vec::new();
+    for (workers, name) in [(2, "two workers"), (4, "four workers")] {
+        let rounds = plan
+            .turns(
+                [name, "one worker"],
+                async || stage.work(plan, size, workers).await,
+                async || stage.work(plan, size, 1).await,
+            )
+            .await?;
+        let rates = rounds.iter().map(|(several, one)| (several.rate, one.rate));
+        let cost = rounds.iter().map(|(several, one)| (several.cpu, one.cpu));
+        found.push(Finding::compared(
+            &format!("{name}: texts to cases"),
+            "/s",
+            "one worker",
+            rates,
+            // No slower, as far as rounds can tell.
+            Goal::RatioAtLeast(0.95),
+        ));
+        let name = format!("{name}: processor time of 10,000 texts");
+        found.push(Finding::compared(&name, "s", "one worker", cost, Goal::RatioAtMost(1.15)));
+    }
+    Ok(found)
+}

@@ -1,0 +1,60 @@
+//! How a run is to go: how many rounds, how long, on which programs.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::progress::Progress;
+use crate::stage::programs::Programs;
+
+pub(crate) struct Plan {
+    /// A short run, which shows that everything works.
+    pub(crate) quick: bool,
+    pub(crate) rounds: usize,
+    pub(crate) programs: Programs,
+    pub(crate) progress: Progress,
+}
+
+impl Plan {
+    /// How long a window of load is.
+    pub(crate) fn window(&self) -> Duration {
+        if self.quick { Duration::from_millis(700) } else { Duration::from_secs(6) }
+    }
+
+    /// A size, or that of a short run.
+    pub(crate) fn size<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// Plays two sides in turns, A B A B …: what each found in each round.
+    pub(crate) async fn turns<S, T>(
+        &self,
+        names: [&str; 2],
+        mut one: impl AsyncFnMut() -> Result<S>,
+        mut other: impl AsyncFnMut() -> Result<T>,
+    ) -> Result<Vec<(S, T)>> {
+        let mut found = Vec::with_capacity(self.rounds);
+        for round in 1..=self.rounds {
+            let step = |name: &str| self.progress.step(&format!("{name}, round {round}"));
+            step(names[0]);
+            let first = one().await?;
+            step(names[1]);
+            found.push((first, other().await?));
+        }
+        Ok(found)
+    }
+
+    /// Plays one side: what it found in each round.
+    pub(crate) async fn rounds<S>(
+        &self,
+        name: &str,
+        mut one: impl AsyncFnMut() -> Result<S>,
+    ) -> Result<Vec<S>> {
+        let mut found = Vec::with_capacity(self.rounds);
+        for round in 1..=self.rounds {
+            self.progress.step(&format!("{name}, round {round}"));
+            found.push(one().await?);
+        }
+        Ok(found)
+    }
+}
