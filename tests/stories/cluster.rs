@@ -3,6 +3,7 @@
 mod chaos;
 mod directory;
 mod drain;
+mod ending;
 mod once;
 mod outages;
 mod poison;

@@ -152,7 +152,7 @@ impl Front {
     pub(crate) async fn end(self) -> Result<()> {
         let health = self.health.clone();
         self.shutdown.request();
-        let ended = self.shutdown.run(&config::Server::default(), &health).await?;
+        let ended = self.shutdown.run(&config::Server::default(), &health, async {}).await?;
         self.ingest.close().await;
         ensure!(ended == Ended::Requested, "{ended:?}");
         Ok(())
