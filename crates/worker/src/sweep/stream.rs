@@ -235,7 +235,7 @@ impl Sweep<'_> {
         let (ids, commands): (Vec<_>, Vec<_>) = passed_over.into_iter().unzip();
         let mut rescued = 0;
         for commands in commands.chunks(self.sweepers.settings.batch_size.get() as usize) {
-            let outcomes = self.sweepers.handle(commands.to_vec()).await?;
+            let outcomes = self.sweepers.handle(commands.to_vec(), self.beat, self.stop).await?;
             rescued += outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::Duplicate)).count();
             self.beat.now();
         }
