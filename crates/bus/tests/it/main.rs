@@ -6,6 +6,7 @@
 mod blackhole;
 mod directory;
 mod embedded;
+mod exhausted;
 mod history;
 mod jetstream;
 mod operator;
