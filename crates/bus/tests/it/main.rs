@@ -10,6 +10,7 @@ mod exhausted;
 mod history;
 mod jetstream;
 mod operator;
+mod permissions;
 mod rig;
 mod several;
 mod stories;
