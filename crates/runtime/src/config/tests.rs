@@ -192,6 +192,16 @@ fn dangerous_but_legal_settings_are_warned_of_and_the_defaults_are_not() {
 }
 
 #[test]
+fn a_last_look_at_the_list_that_is_too_early_to_send_again_is_warned_of() {
+    let looks = |last| {
+        let file = format!("[sender]\nsettle_second = \"30s\"\nsettle_last = \"{last}\"\n");
+        load(&file, &[]).unwrap().warnings()
+    };
+    assert!(matches!(&looks("1m")[..], [early] if early.contains("sends it twice")), "{:?}", looks("1m"));
+    assert_eq!(looks("2m"), Vec::<String>::new());
+}
+
+#[test]
 fn what_is_printed_as_effective_can_be_read_back() {
     let config = load(
         "[stream]\nnats_url = \"nats://a:4222\"\nack_wait = \"90s\"\n[telemetry]\nlog_format = \"json\"\n",
