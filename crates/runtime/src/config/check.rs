@@ -110,6 +110,16 @@ impl Config {
               for the last time, and a line that wants it sent again (`--when-uncertain resend`) then sends it twice",
             ),
             (
+                self.worker.sweep_lease < self.sender.request_timeout * 2,
+                "`worker.sweep_lease` is less than twice `sender.request_timeout`: while one worker waits for a list, \
+              others will compare it too",
+            ),
+            (
+                self.stream.request_timeout >= self.stream.publish_timeout,
+                "`stream.request_timeout` is not shorter than `stream.publish_timeout`: ingest will not know why the \
+              stream took nothing",
+            ),
+            (
                 self.server.drain_timeout < answer,
                 "`server.drain_timeout` is shorter than a webhook may take: a stop can cut one off",
             ),

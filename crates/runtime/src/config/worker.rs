@@ -54,6 +54,9 @@ section! {
         /// An event so old that a consumer which stands still owes us is handled without it. Long after the last of
         /// `most_deliveries`, so that what ends the process is set aside and not met here.
         pub sweep_patience: Duration = Duration::from_secs(30 * 60),
+        /// How long a sweeper has its job without a sign of life. It gives one with every page, which takes seconds; a
+        /// worker that died holds the others up for no longer.
+        pub sweep_lease: Duration = Duration::from_secs(60),
         /// How often the provider's lists are compared with the database, by one of the workers: two requests a line.
         pub reconcile_interval: Duration = Duration::from_secs(3600),
         /// How long after a worker's start the first such comparison may begin: the stream's own backlog comes before.

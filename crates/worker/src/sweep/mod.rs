@@ -29,10 +29,6 @@ use crate::Deps;
 use crate::batch::{self, Patience};
 use crate::metrics::Metrics;
 
-/// How long a sweeper has its job without a sign of life. It gives one with every page, which takes seconds; a
-/// worker that died holds the others up for no longer than this.
-const LEASE: Duration = Duration::from_secs(60);
-
 /// What both sweepers work with.
 pub(crate) struct Sweepers {
     pub(crate) settings: config::Worker,

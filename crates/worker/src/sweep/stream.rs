@@ -14,7 +14,7 @@ use casewire_store::{Error, StreamMark};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{LEASE, Sweepers};
+use super::Sweepers;
 use crate::metrics::STREAM;
 use crate::reading;
 
@@ -99,7 +99,7 @@ impl Sweep<'_> {
             return Ok(left);
         }
         if !self.lease().await? {
-            return Ok(interval.min(LEASE));
+            return Ok(interval.min(self.sweepers.settings.sweep_lease));
         }
         let swept = self.sweep(&state, mark).await;
         self.sweepers.records.end_lease(&self.job(), self.sweepers.holder).await?;
@@ -112,7 +112,8 @@ impl Sweep<'_> {
 
     async fn lease(&self) -> Result<bool, Error> {
         self.beat.now();
-        self.sweepers.records.take_lease(&self.job(), self.sweepers.holder, LEASE).await
+        let Sweepers { records, holder, settings, .. } = self.sweepers;
+        records.take_lease(&self.job(), *holder, settings.sweep_lease).await
     }
 
     async fn sweep(&self, state: &ShardState, mark: Option<StreamMark>) -> Result<(), Trouble> {
