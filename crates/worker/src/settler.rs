@@ -49,8 +49,8 @@ impl Settler {
         Self { reader: Arc::new(Reader { settings, deps, metrics, breakers, outcomes }), places }
     }
 
-    /// Works until told to stop. A look under way then is given up, since a list can take minutes; it is made again once
-    /// its lease has run out.
+    /// Works until told to stop. A look under way then is given up, since a list can take minutes; it is made again
+    /// once its lease has run out.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let settings = &self.reader.settings;
         let beat = self.reader.deps.health.task("settler");
@@ -168,7 +168,12 @@ impl Reader {
     }
 
     fn unreadable(&self, text: &Unsettled, error: &ReadError) -> Answer {
-        tracing::warn!(event = "list_unread", message.id = %text.message_id, %error, "the provider's list cannot be read");
+        tracing::warn!(
+            event = "list_unread",
+            message.id = %text.message_id,
+            %error,
+            "the provider's list cannot be read"
+        );
         let asked = match error {
             ReadError::Unavailable { retry_after, .. } => retry_after.unwrap_or(Duration::ZERO),
             _ => Duration::ZERO,
@@ -176,8 +181,8 @@ impl Reader {
         Answer::Unreadable { retry_after: self.settings.settle_retry.max(asked) }
     }
 
-    /// The texts to this person since the attempt began, by the slowest of clocks, and whether these are all. Newest come first, so that a page
-    /// of older ones is the last that matters, unless it is to be `thorough`.
+    /// The texts to this person since the attempt began, by the slowest of clocks, and whether these are all. Newest
+    /// come first, so that a page of older ones is the last that matters, unless it is to be `thorough`.
     async fn pages(
         &self,
         credentials: &Credentials,

@@ -215,7 +215,12 @@ impl Turn<'_> {
         let (mut report, to) = (sweep.report, sweep.compared_to);
         if let Some(error) = &end {
             sweepers.metrics.sweeps.failed(PROVIDER);
-            tracing::warn!(event = "line_not_compared", line = name, %error, "a line cannot be compared with the provider's list now");
+            tracing::warn!(
+                event = "line_not_compared",
+                line = name,
+                %error,
+                "a line cannot be compared with the provider's list now"
+            );
             report.trouble = Some(error.to_string());
         }
         (report, to, end)

@@ -82,7 +82,12 @@ impl Sweep<'_> {
             Err(trouble) => {
                 self.sweepers.metrics.sweeps.failed(STREAM);
                 let shard = self.shard;
-                tracing::warn!(event = "sweep_failed", shard, %trouble, "a shard cannot be compared with the database now");
+                tracing::warn!(
+                    event = "sweep_failed",
+                    shard,
+                    %trouble,
+                    "a shard cannot be compared with the database now"
+                );
                 interval.min(self.sweepers.settings.retry_most)
             }
         }
