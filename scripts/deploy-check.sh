@@ -34,7 +34,7 @@ if [ "$(id -u)" = 0 ]; then
 else
   echo "  (not root: secrets.sh itself is not run)"
   mkdir "$work/nats/secrets"
-  echo 'authorization { user: casewire, password: "x" }' >"$work/nats/secrets/nats-authorization.conf"
+  echo 'CASEWIRE_PASSWORD: "x"' >"$work/nats/secrets/nats-password.conf"
 fi
 cp deploy/nats/nats.conf "$work/nats/"
 .tools/nats/bin/nats-server -t -c "$work/nats/nats.conf"

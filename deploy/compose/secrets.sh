@@ -40,7 +40,7 @@ fi
 
 if [ ! -s "$root/stream/password" ]; then keep "$root/stream/password" "$(hex 24)" 48; fi
 password=$(cat "$root/stream/password")
-keep "$root/stream/nats-authorization.conf" "authorization { user: casewire, password: \"$password\" }" 48
+keep "$root/stream/nats-password.conf" "CASEWIRE_PASSWORD: \"$password\"" 48
 
 if [ ! -s "$root/database/password" ]; then keep "$root/database/password" "$(hex 24)" 48; fi
 password=$(cat "$root/database/password")

@@ -4,6 +4,7 @@ mod chaos;
 mod directory;
 mod doctor;
 mod drain;
+mod ending;
 mod once;
 mod outages;
 mod poison;

@@ -73,7 +73,7 @@ pub enum PublishError {
     /// No connection, no such stream yet, or too much in flight already.
     #[error("the stream cannot be reached")]
     Unavailable,
-    /// The stream holds all it may. Goes away when work is done or the limit is raised.
+    /// The stream, or its server, holds all it may. Goes away when work is done or the limit is raised.
     #[error("the stream is full")]
     Full,
     /// The stream refused this event: too large, say. Trying again helps only if the reason is mended.

@@ -35,11 +35,10 @@ impl Process {
         Ok(Self { config, health, metrics, shutdown: Shutdown::new(), ops_address, ops, telemetry })
     }
 
-    /// Everything is built: serves until the end, and then runs `after` before the last log lines leave.
-    pub async fn serve(self, after: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
+    /// Everything is built: serves until the end, of which `close` is a part, before the last log lines leave.
+    pub async fn serve(self, close: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
         self.health.started();
-        let ended = self.shutdown.run(&self.config.server, &self.health).await?;
-        after.await;
+        let ended = self.shutdown.run(&self.config.server, &self.health, close).await?;
         self.ops.stop().await;
         self.telemetry.flush().await;
         if let casewire_runtime::shutdown::Ended::Failed(why) = &ended {

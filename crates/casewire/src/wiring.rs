@@ -31,6 +31,7 @@ pub fn database(config: &Config, data: Option<&DataDir>) -> Database {
     database.acquire_timeout = settings.acquire_timeout;
     database.statement_timeout = settings.statement_timeout;
     database.transaction_timeout = settings.transaction_timeout;
+    database.busy_timeout = settings.busy_timeout;
     database
 }
 
@@ -131,6 +132,7 @@ fn jetstream_config(settings: &config::Stream, url: &str) -> JetStreamConfig {
         max_ack_pending: settings.max_ack_pending.get(),
         directory_interval: settings.directory_interval,
         publish_timeout: settings.publish_timeout,
+        request_timeout: settings.request_timeout,
         connect_timeout: settings.connect_timeout,
         ping_interval: settings.ping_interval,
         leave_after: settings.leave_after,

@@ -1,13 +1,15 @@
 //! The end of a process: one owner of signals, one order of steps.
 //!
 //! A signal, or a critical task that ends by itself, makes the process not ready; then tasks are asked to stop and
-//! have a limited time to finish what they have in hand; what is left is cut off. A second signal cuts everything
-//! off at once. Unfinished work is safe to cut: it was not acknowledged and comes again.
+//! have a limited time to finish what they have in hand, and what is left is cut off; then what they worked with is
+//! closed, which has a limit of its own. A second signal cuts everything off at once. Unfinished work is safe to cut:
+//! it was not acknowledged and comes again.
 
 use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +43,7 @@ pub enum Ended {
     Requested,
     /// A critical task ended by itself, as the sentence says.
     Failed(String),
-    /// Not everything was finished in time.
+    /// Not everything was finished, or closed, in time.
     Overdue,
     /// A second signal came.
     Forced,
@@ -124,17 +126,29 @@ impl Shutdown {
         });
     }
 
-    /// Waits for a signal or a failure and carries out the end. It returns when everything was finished or cut off;
-    /// flush telemetry after it. To be called once, by the binary.
+    /// Waits for a signal or a failure and carries out the end, of which `close` is the last step: connections and
+    /// files, which tasks needed until then. It returns when everything was finished or cut off; flush telemetry after
+    /// it. To be called once, by the binary.
     ///
     /// # Errors
     /// When the operating system refuses to deliver signals.
-    pub async fn run(&self, settings: &config::Server, health: &Health) -> io::Result<Ended> {
-        Ok(self.run_on(Signals::install()?, settings, health).await)
+    pub async fn run(
+        &self,
+        settings: &config::Server,
+        health: &Health,
+        close: impl Future<Output = ()>,
+    ) -> io::Result<Ended> {
+        Ok(self.run_on(Signals::install()?, settings, health, close).await)
     }
 
     /// [`Shutdown::run`] with signals from anywhere.
-    async fn run_on(&self, mut signals: impl Asks, settings: &config::Server, health: &Health) -> Ended {
+    async fn run_on(
+        &self,
+        mut signals: impl Asks,
+        settings: &config::Server,
+        health: &Health,
+        close: impl Future<Output = ()>,
+    ) -> Ended {
         let first = tokio::select! {
             name = signals.next() => Some(name),
             () = self.requested() => None,
@@ -153,25 +167,34 @@ impl Shutdown {
         }
         self.request();
         self.0.tasks.close();
-        let ended = tokio::select! {
-            () = self.0.tasks.wait() => None,
-            () = tokio::time::sleep(settings.drain_timeout) => Some(Ended::Overdue),
-            _ = signals.next() => Some(Ended::Forced),
-        };
-        self.finish(ended)
-    }
-
-    fn finish(&self, ended: Option<Ended>) -> Ended {
-        if let Some(ended) = &ended {
-            warn!(
-                event = "shutdown_cut",
-                tasks = self.0.tasks.len(),
-                "cutting off unfinished work: {ended:?}"
-            );
+        let mut ended = in_time(self.0.tasks.wait(), settings.drain_timeout, &mut signals).await;
+        if let Err(ended) = &ended {
+            let tasks = self.0.tasks.len();
+            warn!(event = "shutdown_cut", tasks, "cutting off unfinished work: {ended:?}");
             self.0.cut.cancel();
         }
+        if ended != Err(Ended::Forced) {
+            let closed = in_time(close, settings.close_timeout, &mut signals).await;
+            if let Err(ended) = &closed {
+                warn!(event = "shutdown_unclosed", "ending without having closed everything: {ended:?}");
+            }
+            ended = ended.and(closed);
+        }
         let failure = self.0.failure.get().cloned().map(Ended::Failed);
-        failure.or(ended).unwrap_or(Ended::Requested)
+        failure.or(ended.err()).unwrap_or(Ended::Requested)
+    }
+}
+
+/// Waits for a step of the end, no longer than its limit and not beyond a further signal.
+async fn in_time(
+    step: impl Future<Output = ()>,
+    limit: Duration,
+    signals: &mut impl Asks,
+) -> Result<(), Ended> {
+    tokio::select! {
+        () = step => Ok(()),
+        () = tokio::time::sleep(limit) => Err(Ended::Overdue),
+        _ = signals.next() => Err(Ended::Forced),
     }
 }
 

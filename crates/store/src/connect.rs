@@ -26,6 +26,9 @@ pub struct Config {
     /// that swallows everything, ends no statement; and below the 30 s after which the stream gives a batch to
     /// another worker.
     pub transaction_timeout: Duration,
+    /// How long SQLite waits where another program writes to the file. Five seconds: a command's transaction takes
+    /// milliseconds.
+    pub busy_timeout: Duration,
 }
 
 impl Config {
@@ -37,6 +40,7 @@ impl Config {
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(15),
             transaction_timeout: Duration::from_secs(20),
+            busy_timeout: Duration::from_secs(5),
         }
     }
 
@@ -100,11 +104,12 @@ fn bounds(config: &Config, connections: u32) -> ConnectOptions {
 
 fn sqlite(config: &Config, connections: u32) -> ConnectOptions {
     let mut options = bounds(config, connections);
-    options.map_sqlx_sqlite_opts(|sqlite| {
+    let busy_timeout = config.busy_timeout;
+    options.map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
+            .busy_timeout(busy_timeout)
             .foreign_keys(true)
     });
     options.map_sqlx_sqlite_pool_opts(|pool| {
@@ -157,6 +162,8 @@ fn postgres(config: &Config) -> ConnectOptions {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::ConnectionTrait;
+
     use super::*;
 
     #[tokio::test]
@@ -169,6 +176,21 @@ mod tests {
             connections.writer.ping().await.unwrap();
             assert!(inside.join("x.db").exists(), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_another_program_writes_to_is_waited_for_as_long_as_is_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::sqlite(&folder.path().join("x.db"));
+        let other = connect(&config).await.unwrap();
+        other.writer.execute_unprepared("create table x (y)").await.unwrap();
+        other.writer.execute_unprepared("begin immediate").await.unwrap();
+        let hasty = Config { busy_timeout: Duration::from_millis(50), ..config };
+        let (hasty, begun) = (connect(&hasty).await.unwrap(), std::time::Instant::now());
+        let busy = hasty.writer.execute_unprepared("insert into x values (1)").await.unwrap_err();
+        assert!(busy.to_string().contains("locked"), "{busy}");
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(50) && took < Duration::from_secs(5), "{took:?}");
     }
 
     #[test]

@@ -106,9 +106,9 @@ impl Post {
         AttemptOutcome::NotProcessed { retry_after: self.settings.refused_pause }
     }
 
-    /// What is not POSTed while the process has its lease is not POSTed at all: somebody may hold it as uncertain by then,
-    /// find it on no list and send it again. Nothing of this attempt left, which is a definite answer to whoever asks for
-    /// this attempt; of a later one it says nothing, and the rules look at the attempt's number.
+    /// What is not POSTed while the process has its lease is not POSTed at all: somebody may hold it as uncertain by
+    /// then, find it on no list and send it again. Nothing of this attempt left, which is a definite answer to whoever
+    /// asks for this attempt; of a later one it says nothing, and the rules look at the attempt's number.
     fn too_late(&self, message: &Claimed) -> AttemptOutcome {
         tracing::warn!(
             event = "send_too_late",
@@ -137,7 +137,13 @@ impl Post {
             }
             SendOutcome::Rejected { code, .. } => AttemptOutcome::Rejected { code },
             SendOutcome::Uncertain { reason } => {
-                tracing::warn!(event = "send_uncertain", message.id = %message.message_id, attempt = message.attempt, %reason, "nobody knows whether the provider took a text: it is looked for");
+                tracing::warn!(
+                    event = "send_uncertain",
+                    message.id = %message.message_id,
+                    attempt = message.attempt,
+                    %reason,
+                    "nobody knows whether the provider took a text: it is looked for"
+                );
                 AttemptOutcome::Uncertain
             }
         }
@@ -152,8 +158,8 @@ impl Post {
     }
 }
 
-/// How long after its claim a text may be POSTed: the request ends while the lease lasts. At least half of the lease, so
-/// that one too short for that slows nothing down; it is warned of where the configuration is read.
+/// How long after its claim a text may be POSTed: the request ends while the lease lasts. At least half of the lease,
+/// so that one too short for that slows nothing down; it is warned of where the configuration is read.
 fn window(settings: &config::Sender) -> Duration {
     settings.lease.saturating_sub(settings.request_timeout).max(settings.lease / 2)
 }

@@ -2,9 +2,11 @@
 //! comes back as an error, so that the caller keeps the batch and waits.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use casewire_domain::command::{Command, EventFacts};
 use casewire_domain::decide::Outcome;
+use casewire_runtime::config;
 use casewire_store::Error;
 
 use crate::Database;
@@ -56,7 +58,24 @@ fn put_first(pieces: &mut VecDeque<Vec<Command>>, commands: Vec<Command>, most: 
     }
 }
 
-/// As [`attempt`], and what cannot be carried out is set aside as a dead letter.
+/// How often a command is tried that cannot be carried out though the database answers. The pipelines leave the
+/// stream to count; whoever else has commands tries them here, one try after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    tries: u32,
+    pause: Duration,
+}
+
+impl Patience {
+    pub(crate) fn of(settings: &config::Worker) -> Self {
+        Self { tries: settings.logic_tries.get(), pause: settings.logic_pause }
+    }
+
+    /// One try, where a person sees what comes of it and asks again.
+    pub(crate) const NONE: Self = Self { tries: 1, pause: Duration::ZERO };
+}
+
+/// As [`attempt`], with patience, and what cannot be carried out at its end is set aside as a dead letter.
 ///
 /// # Errors
 /// Those of [`attempt`], when an event cannot even be set aside, and when a command was too slow, after all others
@@ -64,11 +83,28 @@ fn put_first(pieces: &mut VecDeque<Vec<Command>>, commands: Vec<Command>, most: 
 pub(crate) async fn handle(
     database: &dyn Database,
     commands: Vec<Command>,
+    patience: Patience,
     go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Outcome>, Error> {
-    let attempted = attempt(database, commands.clone(), go_on).await?;
-    let mut outcomes = Vec::with_capacity(attempted.len());
-    for (command, result) in commands.into_iter().zip(attempted) {
+    let mut results = attempt(database, commands.clone(), go_on).await?;
+    for _ in 1..patience.tries {
+        let is_refused = |result: &Result<_, Error>| result.as_ref().is_err_and(|it| !it.is_retryable());
+        let refused: Vec<_> = (0..results.len()).filter(|at| is_refused(&results[*at])).collect();
+        if refused.is_empty() {
+            break;
+        }
+        tracing::warn!(event = "commands_put_off", count = refused.len(), "commands are tried again");
+        tokio::time::sleep(patience.pause).await;
+        if !go_on() {
+            return Err(Error::Interrupted);
+        }
+        let again = refused.iter().map(|at| commands[*at].clone()).collect();
+        for (at, result) in refused.into_iter().zip(attempt(database, again, go_on).await?) {
+            results[at] = result;
+        }
+    }
+    let mut outcomes = Vec::with_capacity(results.len());
+    for (command, result) in commands.into_iter().zip(results) {
         outcomes.push(match result {
             Ok(outcome) => outcome,
             // Nothing is known against a command that was slow once.

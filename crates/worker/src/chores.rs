@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::batch::{self, Patience};
 use crate::metrics::Metrics;
-use crate::{Deps, batch, reading};
+use crate::{Deps, reading};
 
 /// Looks after things until told to stop.
 pub(crate) async fn run(
@@ -98,7 +99,7 @@ impl Chores {
             trace: None,
         };
         let commands = lost.into_iter().map(uncertain).collect();
-        self.handle(commands).await?;
+        self.handle(commands, self.patience()).await?;
         Ok(())
     }
 
@@ -106,7 +107,7 @@ impl Chores {
         let ripe = self.deps.database.ripe_statuses(self.most(), self.settings.status_patience).await?;
         let commands: Vec<_> = ripe.iter().filter_map(|raw| reading::stored(raw)).collect();
         if !commands.is_empty() {
-            self.handle(commands).await?;
+            self.handle(commands, self.patience()).await?;
         }
         Ok(())
     }
@@ -132,7 +133,7 @@ impl Chores {
         let Some(command) = reading::stored(raw) else {
             return Ok("it still cannot be decoded".to_owned());
         };
-        let outcome = self.handle(vec![command]).await?.pop();
+        let outcome = self.handle(vec![command], Patience::NONE).await?.pop();
         self.queued.notify_one();
         Ok(match outcome {
             Some(Outcome::Placed { case, .. }) => format!("it is in case {case}"),
@@ -143,12 +144,16 @@ impl Chores {
         })
     }
 
-    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
+    fn patience(&self) -> Patience {
+        Patience::of(&self.settings)
+    }
+
+    async fn handle(&self, commands: Vec<Command>, patience: Patience) -> Result<Vec<Outcome>, Error> {
         let go_on = || {
             self.beat.now();
             !self.stop.is_cancelled()
         };
-        let outcomes = batch::handle(self.deps.database.as_ref(), commands, &go_on).await?;
+        let outcomes = batch::handle(self.deps.database.as_ref(), commands, patience, &go_on).await?;
         self.metrics.decided(&outcomes);
         Ok(outcomes)
     }

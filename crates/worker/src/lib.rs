@@ -105,7 +105,8 @@ impl Worker {
             shutdown.spawn_critical("pipeline", pipeline.run(shutdown.token()));
         }
         let Self { settings, sender, deps, metrics, queued, sweeping } = self;
-        let outcomes = recorder::start(shutdown, &deps, &metrics, &sender, queued.clone());
+        let patience = batch::Patience::of(&settings);
+        let outcomes = recorder::start(shutdown, &deps, &metrics, &sender, patience, queued.clone());
         let breakers = Arc::<breakers::Breakers>::default();
         let settler =
             settler::Settler::new(sender.clone(), &deps, &metrics, breakers.clone(), outcomes.clone());

@@ -11,9 +11,10 @@ use casewire_store::Error;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::Deps;
 use crate::backoff::Backoff;
+use crate::batch::{self, Patience};
 use crate::metrics::Metrics;
-use crate::{Deps, batch};
 
 /// Starts the recorder; what is sent to it is written, and `settled` is told, since later texts of the same
 /// conversations may go. It ends when every sender of outcomes is gone and all are written; without it every text would
@@ -23,6 +24,7 @@ pub(crate) fn start(
     deps: &Arc<Deps>,
     metrics: &Arc<Metrics>,
     settings: &config::Sender,
+    patience: Patience,
     settled: Arc<Notify>,
 ) -> mpsc::Sender<Command> {
     // As many as can be under way: an attempt that ends never waits for room.
@@ -35,6 +37,7 @@ pub(crate) fn start(
         settled,
         backoff: Backoff::new(settings.poll_interval, settings.retry_first),
         most: settings.record_batch.get() as usize,
+        patience,
     };
     shutdown.spawn_critical("recorder", async move {
         tokio::join!(recorder.all(due, aside), recorder.stuck(stuck));
@@ -51,6 +54,7 @@ struct Recorder {
     settled: Arc<Notify>,
     backoff: Backoff,
     most: usize,
+    patience: Patience,
 }
 
 impl Recorder {
@@ -66,17 +70,21 @@ impl Recorder {
     }
 
     /// Writes outcomes, together or else each by itself, and waits while the database is away. Comes back with those
-    /// that cannot be written though it is well: their rows are locked, say.
+    /// that cannot be written though it is well: their rows are locked, or it refuses them.
     async fn write(&self, mut commands: Vec<Command>) -> Vec<Command> {
         let mut stuck = Vec::new();
         let mut backoff = self.backoff.clone();
         let mut most = commands.len();
         while !commands.is_empty() {
             let count = most.min(commands.len());
-            let Err(error) = self.hand_in(commands[..count].to_vec()).await else {
-                commands.drain(..count);
-                backoff.reset();
-                continue;
+            let error = match self.attempt(commands[..count].to_vec()).await {
+                Ok(refused) => {
+                    commands.drain(..count);
+                    stuck.extend(refused);
+                    backoff.reset();
+                    continue;
+                }
+                Err(error) => error,
             };
             let outcomes = commands.len();
             tracing::warn!(event = "outcome_waits", outcomes, %error, "outcomes of sends cannot be written yet");
@@ -97,7 +105,7 @@ impl Recorder {
         let mut backoff = self.backoff.clone();
         while !stuck.is_empty() || aside.recv_many(&mut stuck, self.most).await > 0 {
             for command in std::mem::take(&mut stuck) {
-                match self.hand_in(vec![command.clone()]).await {
+                match self.hand_in(command.clone()).await {
                     Ok(()) => backoff.reset(),
                     Err(_) => stuck.push(command),
                 }
@@ -118,8 +126,23 @@ impl Recorder {
         }
     }
 
-    async fn hand_in(&self, commands: Vec<Command>) -> Result<(), Error> {
-        let outcomes = batch::handle(self.deps.database.as_ref(), commands, &|| true).await?;
+    /// Tries once; comes back with what could not be carried out.
+    async fn attempt(&self, commands: Vec<Command>) -> Result<Vec<Command>, Error> {
+        let results = batch::attempt(self.deps.database.as_ref(), commands.clone(), &|| true).await?;
+        let mut refused = Vec::new();
+        for (command, result) in commands.into_iter().zip(results) {
+            match result {
+                Ok(outcome) => self.metrics.decided([&outcome]),
+                Err(_) => refused.push(command),
+            }
+        }
+        self.settled.notify_one();
+        Ok(refused)
+    }
+
+    async fn hand_in(&self, command: Command) -> Result<(), Error> {
+        let database = self.deps.database.as_ref();
+        let outcomes = batch::handle(database, vec![command], self.patience, &|| true).await?;
         self.metrics.decided(&outcomes);
         self.settled.notify_one();
         Ok(())

@@ -49,14 +49,15 @@ impl Settler {
         Self { reader: Arc::new(Reader { settings, deps, metrics, breakers, outcomes }), places }
     }
 
-    /// Works until told to stop. A look under way then is finished, or made again once its lease has run out.
+    /// Works until told to stop. A look under way then is given up, since a list can take minutes; it is made again
+    /// once its lease has run out.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let settings = &self.reader.settings;
         let beat = self.reader.deps.health.task("settler");
         let mut backoff = Backoff::new(settings.settle_poll, settings.retry_most);
         while !stop.is_cancelled() {
             beat.now();
-            match self.round().await {
+            match self.round(&stop).await {
                 Ok(all) => {
                     backoff.reset();
                     // Waited out or stopped: the loop looks again.
@@ -72,7 +73,7 @@ impl Settler {
     }
 
     /// Takes as many texts as there are places and starts looking for them. Whether these were all.
-    async fn round(&self) -> Result<bool, Error> {
+    async fn round(&self, stop: &CancellationToken) -> Result<bool, Error> {
         let most = self.places.available_permits();
         if most == 0 {
             return Ok(false);
@@ -89,7 +90,9 @@ impl Settler {
         for text in due {
             // Only rounds take places, so as many are free still.
             let Ok(place) = self.places.clone().acquire_owned().await else { break };
-            tokio::spawn(reader.clone().look(text, place));
+            let (look, stop) = (reader.clone().look(text, place), stop.clone());
+            // It hands over what it learnt by itself, or never.
+            tokio::spawn(async move { stop.run_until_cancelled(look).await });
         }
         Ok(all)
     }
@@ -165,7 +168,12 @@ impl Reader {
     }
 
     fn unreadable(&self, text: &Unsettled, error: &ReadError) -> Answer {
-        tracing::warn!(event = "list_unread", message.id = %text.message_id, %error, "the provider's list cannot be read");
+        tracing::warn!(
+            event = "list_unread",
+            message.id = %text.message_id,
+            %error,
+            "the provider's list cannot be read"
+        );
         let asked = match error {
             ReadError::Unavailable { retry_after, .. } => retry_after.unwrap_or(Duration::ZERO),
             _ => Duration::ZERO,
@@ -173,8 +181,8 @@ impl Reader {
         Answer::Unreadable { retry_after: self.settings.settle_retry.max(asked) }
     }
 
-    /// The texts to this person since the attempt began, by the slowest of clocks, and whether these are all. Newest come first, so that a page
-    /// of older ones is the last that matters, unless it is to be `thorough`.
+    /// The texts to this person since the attempt began, by the slowest of clocks, and whether these are all. Newest
+    /// come first, so that a page of older ones is the last that matters, unless it is to be `thorough`.
     async fn pages(
         &self,
         credentials: &Credentials,

@@ -55,7 +55,7 @@ fn secrets(api_token: &str) -> Vec<Canary> {
 fn plan(collector: &Collector) -> Plan {
     losses::soon(Cluster::plan())
         .with_own_postgres()
-        .with_desk()
+        .desks(1)
         .set("TELEMETRY__LOG_FILTER", "debug")
         .set("TELEMETRY__OTLP_ENDPOINT", collector.url())
         .set("TELEMETRY__SAMPLE_RATIO", "1")
@@ -101,7 +101,7 @@ async fn is_refused(cluster: &Cluster, desk: &Desk) {
     let unread = cluster.hook.client.post(format!("{}/inbound/main", cluster.public_url())).body(unread);
     let unread = unread.header("content-type", "application/x-www-form-urlencoded").header(HEADER, TEXT);
     assert_eq!(unread.send().await.unwrap().status(), 400);
-    let nobody = Desk::new(&cluster.desk.as_ref().unwrap().url(), REPLY);
+    let nobody = Desk::new(&cluster.desks[0].url(), REPLY);
     assert_eq!(nobody.get("/cases").send().await.unwrap().status(), 401);
     let (status, _) = desk.reply("00001001", &REPLY.repeat(1_000), "key-2").await;
     assert!(status.is_client_error(), "{status}");
@@ -168,7 +168,7 @@ async fn nothing_personal_and_no_secret_leaves_the_places_it_belongs_in() {
     let cluster = plan(&collector).start().await;
     let token = cluster.command(&["token", "create", "--name", "agent"]).await;
     let token = token.trim();
-    let desk = Desk::new(&cluster.desk.as_ref().unwrap().url(), token);
+    let desk = Desk::new(&cluster.desks[0].url(), token);
     goes_well(&cluster, &desk).await;
     is_refused(&cluster, &desk).await;
     is_set_aside(&cluster).await;

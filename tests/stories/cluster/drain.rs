@@ -15,13 +15,13 @@ const PAUSE: Duration = Duration::from_millis(80);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_is_asked_to_end_finishes_what_it_has_and_loses_nothing() {
-    let cluster = Arc::new(Cluster::plan().ingests(2).workers(2).with_desk().start().await);
+    let cluster = Arc::new(Cluster::plan().ingests(2).workers(2).desks(1).start().await);
     // The provider answers late, so that texts are under way at any moment.
     let late = Fault::DelayCallbacks { min_ms: 100, max_ms: 500 };
     let rules = [late, Fault::CallbackBeforeAnswer].map(Rule::always).to_vec();
     cluster.simulator.set_faults(rules).unwrap();
     let token = cluster.command(&["token", "create", "--name", "a story"]).await;
-    let desk = cluster.desk.as_ref().unwrap();
+    let desk = &cluster.desks[0];
     let agent = Desk::new(&desk.url(), &token);
 
     let done = Arc::new(AtomicBool::new(false));

@@ -1,4 +1,5 @@
-//! Every role ended and started again in turn, as an upgrade does it, while webhooks come without a pause.
+//! Every role ended and started again in turn, as an upgrade does it, while webhooks come and integrations read without
+//! a pause.
 
 use std::io;
 use std::sync::Arc;
@@ -9,40 +10,65 @@ use casewire_domain::directory::Algorithm;
 use casewire_twilio::signature::{HEADER, sign};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
-use crate::kit::{Cluster, Role, message_sid, person, say};
+use crate::kit::{Balancer, Cluster, Role, message_sid, person, say};
 
 const CLIENTS: u64 = 8;
+const READERS: u64 = 2;
 const ROUNDS: usize = 3;
-/// Between two texts of a client: together about 200 a second.
+/// Between two requests of a client: together about 200 texts a second.
 const PAUSE: Duration = Duration::from_millis(40);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upgrade_under_load_fails_no_webhook_though_nobody_repeats_one() {
+async fn an_upgrade_under_load_fails_no_request_though_nobody_repeats_one() {
     // Several of the balancer's looks.
-    let plan = Cluster::plan().ingests(2).workers(2).set("SERVER__UNREADY_TIME", "1s");
+    let plan = Cluster::plan().ingests(2).workers(2).desks(2).set("SERVER__UNREADY_TIME", "1s");
     let cluster = Arc::new(plan.start().await);
+    let token = cluster.command(&["token", "create", "--name", "reader"]).await;
+    let desks = Balancer::start(cluster.desks.iter().collect()).await;
     let done = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> =
-        (0..CLIENTS).map(|n| tokio::spawn(text(cluster.clone(), n, done.clone()))).collect();
+    let clients = (0..CLIENTS).map(|n| tokio::spawn(text(cluster.clone(), n, done.clone()))).collect();
+    let readers = (0..READERS)
+        .map(|_| tokio::spawn(read(desks.url(), token.trim().to_owned(), done.clone())))
+        .collect();
     for _ in 0..ROUNDS {
         for turn in 0..2 {
-            tokio::join!(renew(&cluster.ingests[turn]), renew(&cluster.workers[turn]));
+            let roles = [&cluster.ingests[turn], &cluster.workers[turn], &cluster.desks[turn]];
+            futures_util::future::join_all(roles.map(renew)).await;
         }
     }
     done.store(true, Ordering::Release);
-    let (mut failed, mut connections) = (Vec::new(), 0);
-    for client in clients {
-        let client = client.await.unwrap();
-        failed.extend(client.failed);
-        connections += client.connections;
-    }
+    let (texting, reading) = (all(clients).await, all(readers).await);
     cluster.settle(Duration::from_secs(60)).await;
     let figures = cluster.check(0).await;
-    say(&format!("{} failed on {connections} connections: {figures}", failed.len()));
-    assert!(failed.is_empty(), "{failed:?}");
-    assert!(figures.texts > 5 * connections, "connections are used again and again");
+    say(&format!(
+        "{} of {} texts failed on {} connections, {} of {} readings on {}: {figures}",
+        texting.failed.len(),
+        texting.requests,
+        texting.connections,
+        reading.failed.len(),
+        reading.requests,
+        reading.connections
+    ));
+    for clients in [&texting, &reading] {
+        assert!(clients.failed.is_empty(), "{:?}", clients.failed);
+        assert!(clients.requests > 5 * clients.connections, "connections are used again and again");
+    }
     assert_eq!((figures.taken, figures.requests as usize), (figures.texts, figures.texts));
+    assert_eq!(figures.texts, texting.requests);
+}
+
+/// What all of these did together.
+async fn all(clients: Vec<JoinHandle<Client>>) -> Client {
+    let mut sum = Client::default();
+    for client in clients {
+        let client = client.await.unwrap();
+        sum.requests += client.requests;
+        sum.connections += client.connections;
+        sum.failed.extend(client.failed);
+    }
+    sum
 }
 
 async fn renew(role: &Role) {
@@ -61,13 +87,26 @@ async fn text(cluster: Arc<Cluster>, client: u64, done: Arc<AtomicBool>) -> Clie
         let form = cluster.hook.form(&sid, &from, "hello");
         let url = format!("{}/inbound/main", cluster.public_url());
         let signature = sign(&url, &form, &cluster.hook.token, Algorithm::HmacSha1);
-        let answer = calling.post(&cluster.public_url(), &signature, &form.encode()).await;
-        cluster.books.write(&sid, &from, answer.as_ref().ok().copied());
-        match answer {
-            Ok(200) => {}
-            Ok(status) => calling.failed.push(status.to_string()),
-            Err(error) => calling.failed.push(error.to_string()),
-        }
+        let body = form.encode();
+        let request = format!(
+            "POST /inbound/main HTTP/1.1\r\nhost: x\r\n{HEADER}: {signature}\r\ncontent-length: {}\r\n\
+             content-type: application/x-www-form-urlencoded\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = calling.ask(&cluster.public_url(), &request).await;
+        cluster.books.write(&sid, &from, answer);
+        tokio::time::sleep(PAUSE).await;
+    }
+    calling
+}
+
+/// What an integration does until the end: looks at the newest case, through the API.
+async fn read(origin: String, token: String, done: Arc<AtomicBool>) -> Client {
+    let mut calling = Client::default();
+    let request =
+        format!("GET /api/v1/cases?limit=1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+    while !done.load(Ordering::Acquire) {
+        calling.ask(&origin, &request).await;
         tokio::time::sleep(PAUSE).await;
     }
     calling
@@ -78,12 +117,28 @@ async fn text(cluster: Arc<Cluster>, client: u64, done: Arc<AtomicBool>) -> Clie
 struct Client {
     connection: Option<BufReader<TcpStream>>,
     connections: usize,
+    requests: usize,
     failed: Vec<String>,
 }
 
 impl Client {
-    /// The status of the answer.
-    async fn post(&mut self, origin: &str, signature: &str, body: &str) -> io::Result<u16> {
+    /// The status of the answer, where there was one; any but 200 is a failure.
+    async fn ask(&mut self, origin: &str, request: &str) -> Option<u16> {
+        self.requests += 1;
+        match self.exchange(origin, request).await {
+            Ok(200) => Some(200),
+            Ok(status) => {
+                self.failed.push(status.to_string());
+                Some(status)
+            }
+            Err(error) => {
+                self.failed.push(error.to_string());
+                None
+            }
+        }
+    }
+
+    async fn exchange(&mut self, origin: &str, request: &str) -> io::Result<u16> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
@@ -91,11 +146,6 @@ impl Client {
                 BufReader::new(TcpStream::connect(origin.trim_start_matches("http://")).await?)
             }
         };
-        let request = format!(
-            "POST /inbound/main HTTP/1.1\r\nhost: x\r\n{HEADER}: {signature}\r\ncontent-length: {}\r\n\
-             content-type: application/x-www-form-urlencoded\r\n\r\n{body}",
-            body.len()
-        );
         connection.write_all(request.as_bytes()).await?;
         let (status, keep) = answer(&mut connection).await?;
         self.connection = keep.then_some(connection);

@@ -9,7 +9,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// How often an ingest is asked whether it is ready.
+/// How often those behind it are asked whether they are ready.
 const POLL: Duration = Duration::from_millis(200);
 
 /// Hands connections out in turn: to those that are ready, then to the others, past those whose port does not answer.

@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) struct Plan {
     ingests: usize,
     workers: usize,
-    desk: bool,
+    desks: usize,
     own_postgres: bool,
     spill: bool,
     shards: u32,
@@ -54,8 +54,8 @@ impl Plan {
         self
     }
 
-    pub(crate) fn with_desk(mut self) -> Self {
-        self.desk = true;
+    pub(crate) fn desks(mut self, desks: usize) -> Self {
+        self.desks = desks;
         self
     }
 
@@ -117,7 +117,7 @@ impl Plan {
         let cluster = Cluster {
             stream: JetStream::connect(config).await.unwrap(),
             workers: (0..self.workers).map(|_| Role::new("worker", &environment)).collect(),
-            desk: self.desk.then(|| Role::new("desk", &environment)),
+            desks: (0..self.desks).map(|_| Role::new("desk", &environment)).collect(),
             hook: Hook::new(&balancer.url(), "main", ACCOUNT, TOKEN),
             books: Books::default(),
             ingests,
@@ -138,7 +138,7 @@ pub(crate) struct Cluster {
     // First, so that nobody complains of servers that are gone.
     pub(crate) ingests: Vec<Role>,
     pub(crate) workers: Vec<Role>,
-    pub(crate) desk: Option<Role>,
+    pub(crate) desks: Vec<Role>,
     pub(crate) simulator: Simulator,
     pub(crate) nats: NatsServer,
     /// A look at the stream from outside.
@@ -212,7 +212,7 @@ impl Cluster {
         Plan {
             ingests: 1,
             workers: 1,
-            desk: false,
+            desks: 0,
             own_postgres: false,
             spill: false,
             shards: 4,
@@ -235,14 +235,14 @@ impl Cluster {
             shown.as_ref().is_some_and(|directory| directory.version.cast_unsigned() == version)
         };
         tokio::time::timeout(COMMAND, board.wait_for(current)).await.unwrap().unwrap();
-        self.ingests.iter().chain(&self.desk).for_each(Role::spawn);
+        self.ingests.iter().chain(&self.desks).for_each(Role::spawn);
         for role in self.roles() {
             role.ready().await;
         }
     }
 
     pub(crate) fn roles(&self) -> impl Iterator<Item = &Role> {
-        self.ingests.iter().chain(&self.workers).chain(&self.desk)
+        self.ingests.iter().chain(&self.workers).chain(&self.desks)
     }
 
     /// Runs a command beside the roles, with their configuration; what it printed.

@@ -16,6 +16,7 @@ mod wire;
 use casewire_testkit::Casewire;
 use casewire_testkit::process::Start;
 
+pub(crate) use balancer::Balancer;
 pub(crate) use books::Books;
 pub(crate) use cluster::{
     ACCOUNT, Cluster, DATABASE_PASSWORD, MASTER_KEY, Plan, TOKEN, handset, number, person,

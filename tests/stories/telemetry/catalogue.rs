@@ -26,11 +26,11 @@ async fn shows_what_is_listed(role: &str, url: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_role_shows_the_metrics_that_are_listed_for_it_and_no_other() {
-    let plan = SWEEPS.iter().fold(Cluster::plan().with_desk(), |plan, (name, value)| plan.set(name, value));
+    let plan = SWEEPS.iter().fold(Cluster::plan().desks(1), |plan, (name, value)| plan.set(name, value));
     let cluster = plan.start().await;
     let token = cluster.command(&["token", "create", "--name", "agent"]).await;
     // A route is shown once somebody asked for it.
-    assert!(Desk::new(&cluster.desk.as_ref().unwrap().url(), token.trim()).cases("").await.is_empty());
+    assert!(Desk::new(&cluster.desks[0].url(), token.trim()).cases("").await.is_empty());
     for role in cluster.roles() {
         shows_what_is_listed(role.name, &role.ops("metrics")).await;
     }

@@ -19,7 +19,7 @@ const FOREIGN: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// A cluster that sends every span. The provider reports nothing by itself.
 async fn traced(collector: &Collector, share: &str) -> Cluster {
-    let plan = Cluster::plan().with_desk().set("TELEMETRY__OTLP_ENDPOINT", collector.url());
+    let plan = Cluster::plan().desks(1).set("TELEMETRY__OTLP_ENDPOINT", collector.url());
     let cluster = plan.set("TELEMETRY__SAMPLE_RATIO", share).start().await;
     cluster.simulator.set_faults(vec![Rule::always(Fault::DropCallbacks)]).unwrap();
     cluster
@@ -41,7 +41,7 @@ async fn text(cluster: &Cluster) {
 /// An agent replies.
 async fn reply(cluster: &Cluster) {
     let token = cluster.command(&["token", "create", "--name", "agent"]).await;
-    let desk = Desk::new(&cluster.desk.as_ref().unwrap().url(), token.trim());
+    let desk = Desk::new(&cluster.desks[0].url(), token.trim());
     let cases = desk.cases("").await;
     let number = cases[0]["number"].as_str().unwrap();
     assert_eq!(desk.reply(number, &format!("a {REPLY} is coming"), "key-1").await.0, 201);

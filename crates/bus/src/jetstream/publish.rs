@@ -74,24 +74,39 @@ fn stored(stream: &str, ack: &PublishAck) -> Result<Published, PublishError> {
 }
 
 fn in_process(refusal: &Refusal) -> bool {
-    code(refusal) == Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)
+    said(refusal).is_some_and(|said| said.error_code() == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)
 }
 
-fn code(refusal: &Refusal) -> Option<ErrorCode> {
-    Some(refusal.source()?.downcast_ref::<jetstream::Error>()?.error_code())
+/// What the server said, where it said something.
+fn said(refusal: &Refusal) -> Option<&jetstream::Error> {
+    refusal.source()?.downcast_ref()
 }
 
 fn error(refusal: &Refusal) -> PublishError {
-    match (refusal.kind(), code(refusal)) {
-        (_, Some(ErrorCode::STREAM_STORE_FAILED)) => PublishError::Full,
-        (_, Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)) => PublishError::Unavailable,
-        (PublishErrorKind::TimedOut, _) => PublishError::Timeout,
+    if let Some(said) = said(refusal) {
+        return by_server(said).unwrap_or_else(|| PublishError::Rejected(refusal.to_string()));
+    }
+    match refusal.kind() {
+        PublishErrorKind::TimedOut => PublishError::Timeout,
         // No such stream, or no leader; the connection ended; too much in flight.
-        (
-            PublishErrorKind::StreamNotFound | PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending,
-            _,
-        ) => PublishError::Unavailable,
+        PublishErrorKind::StreamNotFound | PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending => {
+            PublishError::Unavailable
+        }
         _ => PublishError::Rejected(refusal.to_string()),
+    }
+}
+
+/// What is the matter with the server; nothing where it is the event. Room can be short for the stream, for all of an
+/// account, or for the whole server.
+fn by_server(said: &jetstream::Error) -> Option<PublishError> {
+    match said.error_code() {
+        ErrorCode::STREAM_STORE_FAILED
+        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+        | ErrorCode::INSUFFICIENT_RESOURCES
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+        | ErrorCode::MEMORY_RESOURCES_EXCEEDED => Some(PublishError::Full),
+        ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT => Some(PublishError::Unavailable),
+        _ => (said.code() >= 500).then_some(PublishError::Unavailable),
     }
 }
 
@@ -120,8 +135,22 @@ mod tests {
 
     #[test]
     fn the_servers_refusals_are_told_apart() {
-        let full = r#"{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}"#;
-        assert_eq!(refused(full), PublishError::Full);
+        for full in [
+            r#"{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}"#,
+            r#"{"code":400,"err_code":10002,"description":"resource limits exceeded for account"}"#,
+            r#"{"code":503,"err_code":10023,"description":"insufficient resources"}"#,
+            r#"{"code":500,"err_code":10047,"description":"insufficient storage resources available"}"#,
+            r#"{"code":500,"err_code":10028,"description":"insufficient memory resources available"}"#,
+        ] {
+            assert_eq!(refused(full), PublishError::Full, "{full}");
+        }
+        for away in [
+            r#"{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}"#,
+            r#"{"code":503,"err_code":10009,"description":"JetStream cluster not leader"}"#,
+            r#"{"code":500,"err_code":10051,"description":"something went wrong"}"#,
+        ] {
+            assert_eq!(refused(away), PublishError::Unavailable, "{away}");
+        }
         let in_process =
             r#"{"code":409,"err_code":10158,"description":"duplicate message id is in process"}"#;
         assert_eq!(refused(in_process), PublishError::Unavailable);

@@ -6,9 +6,11 @@
 mod blackhole;
 mod directory;
 mod embedded;
+mod exhausted;
 mod history;
 mod jetstream;
 mod operator;
+mod permissions;
 mod rig;
 mod several;
 mod stories;

@@ -108,8 +108,8 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Whether a text on the list may have to do with this one: it is new enough even if a clock is wrong, and no text of
-    /// ours has its id.
+    /// Whether a text on the list may have to do with this one: it is new enough even if a clock is wrong, and no text
+    /// of ours has its id.
     fn is_unbound(&self, text: &Listed) -> bool {
         let Some((first, _)) = claimant(self.row).attempts else { return true };
         let bound = self.state.sids.contains_key(&(self.message.account_id, text.sid.clone()));

@@ -157,7 +157,7 @@ impl Front {
     pub(crate) async fn end_within(self, drain_timeout: Duration) -> Result<()> {
         self.shutdown.request();
         let settings = config::Server { drain_timeout, ..Default::default() };
-        let ended = self.shutdown.run(&settings, &self.health).await?;
+        let ended = self.shutdown.run(&settings, &self.health, async {}).await?;
         self.ingest.close().await;
         ensure!(ended == Ended::Requested, "{ended:?}");
         Ok(())
@@ -166,7 +166,7 @@ impl Front {
     /// Waits until it ends by itself, and tells how.
     pub(crate) async fn ended(self) -> Result<Ended> {
         let settings = config::Server::default();
-        Ok(tokio::time::timeout(SOON, self.shutdown.run(&settings, &self.health)).await??)
+        Ok(tokio::time::timeout(SOON, self.shutdown.run(&settings, &self.health, async {})).await??)
     }
 
     /// With the line `main`.

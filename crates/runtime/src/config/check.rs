@@ -18,6 +18,10 @@ const PROMISED_ANSWER: Duration = Duration::from_secs(3);
 /// What a batch needs beside its statements: fetching, deciding, acknowledging.
 const BATCH_MARGIN: Duration = Duration::from_secs(5);
 
+/// What is not on the provider's list so long after an attempt is not there. Twilio gives up on a request some 26 s
+/// after it came, ours wait 15 s for that, and a list that is read from a copy may be a minute behind.
+const LIST_KNOWS: Duration = Duration::from_secs(2 * 60);
+
 /// A way to run casewire, by what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -110,6 +114,21 @@ impl Config {
                 self.sender.settle_first < self.sender.request_timeout,
                 "`sender.settle_first` is shorter than `sender.request_timeout`: a text is looked for that may not be \
               there yet",
+            ),
+            (
+                self.sender.settle_last < LIST_KNOWS,
+                "`sender.settle_last` is shorter than 2m: the provider may take a text, or list it, after it was looked \
+              for the last time, and a line that wants it sent again (`--when-uncertain resend`) then sends it twice",
+            ),
+            (
+                self.worker.sweep_lease < self.sender.request_timeout * 2,
+                "`worker.sweep_lease` is less than twice `sender.request_timeout`: while one worker waits for a list, \
+              others will compare it too",
+            ),
+            (
+                self.stream.request_timeout >= self.stream.publish_timeout,
+                "`stream.request_timeout` is not shorter than `stream.publish_timeout`: ingest will not know why the \
+              stream took nothing",
             ),
             (
                 self.server.drain_timeout < answer,

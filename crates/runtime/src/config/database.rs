@@ -28,6 +28,9 @@ section! {
         /// How long a whole transaction may go without its end: a server that froze, or a network that swallows
         /// everything, ends no statement. PostgreSQL ends one that sat idle for as long, and its locks with it.
         pub transaction_timeout: Duration = Duration::from_secs(20),
+        /// How long SQLite waits where another program writes to the file: a command beside `up`, or a backup. Within
+        /// `transaction_timeout`, so that it is a lock that is complained of.
+        pub busy_timeout: Duration = Duration::from_secs(5),
     }
 }
 

@@ -49,7 +49,8 @@ section! {
         pub settle_first: Duration = Duration::from_secs(20),
         /// The second time. Later texts of the conversation wait for it for a minute of its attempt, whatever is set here.
         pub settle_second: Duration = Duration::from_secs(60),
-        /// The last time. What is not found then is held for a person, or sent again by a line's choice.
+        /// The last time. What is not found then is held for a person, or sent again by a line's choice; so never under
+        /// 2m, before which the provider may still take it, or not list it yet.
         pub settle_last: Duration = Duration::from_secs(5 * 60),
         /// How often is looked for texts whose look is due.
         pub settle_poll: Duration = Duration::from_secs(1),

@@ -41,8 +41,11 @@ section! {
         /// others can stand in for; none for the rest, and none after Ctrl-C.
         #[such_as("5s")]
         pub unready_time: Option<Duration> = None,
-        /// How long work in hand may take after that. Longer than the longest handler, and with `unready_time` and the
-        /// flush of 2 s still within the 60 s an orchestrator grants.
+        /// How long work in hand may take after that. Longer than the longest handler, and with `unready_time`,
+        /// `close_timeout` and the flush of 2 s still within the 60 s an orchestrator grants.
         pub drain_timeout: Duration = Duration::from_secs(30),
+        /// How long files and connections may take to be closed after that. The last acknowledgements have 2 s to
+        /// leave; a database that froze, or a disk that hangs, never lets go.
+        pub close_timeout: Duration = Duration::from_secs(5),
     }
 }

@@ -184,11 +184,22 @@ fn a_role_names_all_that_it_misses() {
 fn dangerous_but_legal_settings_are_warned_of_and_the_defaults_are_not() {
     assert_eq!(Config::default().warnings(), Vec::<String>::new());
     let config = load(
-        "[server]\npublic_url = \"https://my_host.org\"\n[stream]\nack_wait = \"22s\"\n[ingest]\nbody_timeout = \"13s\"\n\
-         [sender]\nlease = \"20s\"\n",
+        "[server]\npublic_url = \"https://my_host.org\"\n[stream]\nack_wait = \"22s\"\n\
+         request_timeout = \"3s\"\n[ingest]\nbody_timeout = \"13s\"\n[sender]\nlease = \"20s\"\n\
+         [worker]\nsweep_lease = \"20s\"\n",
         &[],
     );
-    assert_eq!(config.unwrap().warnings().len(), 4);
+    assert_eq!(config.unwrap().warnings().len(), 6);
+}
+
+#[test]
+fn a_last_look_at_the_list_that_is_too_early_to_send_again_is_warned_of() {
+    let looks = |last| {
+        let file = format!("[sender]\nsettle_second = \"30s\"\nsettle_last = \"{last}\"\n");
+        load(&file, &[]).unwrap().warnings()
+    };
+    assert!(matches!(&looks("1m")[..], [early] if early.contains("sends it twice")), "{:?}", looks("1m"));
+    assert_eq!(looks("2m"), Vec::<String>::new());
 }
 
 #[test]

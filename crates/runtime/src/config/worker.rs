@@ -19,7 +19,8 @@ section! {
         /// An event that cannot be handled though the database answers is tried so often before it becomes a dead letter:
         /// what went wrong may be mended by a deployment or a moment's patience, and others do not wait for it.
         pub logic_tries: NonZeroU32 = const { NonZeroU32::new(5).unwrap() },
-        /// Pause before such another try. Short: an event that is put off takes one of its shard's 512 places.
+        /// Pause before such another try. Short: an event that is put off takes one of its shard's 512 places, and a
+        /// sweeper waits for it.
         pub logic_pause: Duration = Duration::from_secs(2),
         /// From this delivery on an event is handled alone: it, or one that came with it, may be what ended the process.
         /// A lost acknowledgement and one crash for another reason come before.
@@ -55,6 +56,9 @@ section! {
         /// An event so old that a consumer which stands still owes us is handled without it. Long after the last of
         /// `most_deliveries`, so that what ends the process is set aside and not met here.
         pub sweep_patience: Duration = Duration::from_secs(30 * 60),
+        /// How long a sweeper has its job without a sign of life. It gives one with every page, which takes seconds; a
+        /// worker that died holds the others up for no longer.
+        pub sweep_lease: Duration = Duration::from_secs(60),
         /// How often the provider's lists are compared with the database, by one of the workers: two requests a line.
         pub reconcile_interval: Duration = Duration::from_secs(3600),
         /// How long after a worker's start the first such comparison may begin: the stream's own backlog comes before.

@@ -29,7 +29,7 @@ async fn work_in_hand_is_finished_before_the_end() {
         finish.send(()).unwrap();
     });
     shutdown.request();
-    let ended = shutdown.run(&limits(LONG), &health).await.unwrap();
+    let ended = shutdown.run(&limits(LONG), &health, async {}).await.unwrap();
     assert_eq!((ended.exit_code(), ended), (0, Ended::Requested));
     assert!(!health.readiness()[1].ok);
 }
@@ -44,7 +44,7 @@ async fn what_does_not_finish_in_time_is_cut_off() {
     });
     shutdown.request();
     assert_eq!(
-        shutdown.run(&limits(Duration::from_millis(50)), &Health::new()).await.unwrap(),
+        shutdown.run(&limits(Duration::from_millis(50)), &Health::new(), async {}).await.unwrap(),
         Ended::Overdue
     );
     assert!(tokio::time::timeout(LONG, dropped).await.unwrap().is_err(), "the task was dropped");
@@ -66,7 +66,7 @@ async fn a_critical_task_that_ends_takes_the_others_down_in_order_and_is_named()
             sibling.requested().await;
             finished.send(()).unwrap();
         });
-        let ended = shutdown.run(&limits(LONG), &Health::new()).await.unwrap();
+        let ended = shutdown.run(&limits(LONG), &Health::new(), async {}).await.unwrap();
         assert_eq!((ended.exit_code(), ended), (1, Ended::Failed(expected.to_owned())));
         assert_eq!(finish.await, Ok(()), "the other task finished");
     }
@@ -79,7 +79,7 @@ async fn a_first_signal_asks_and_a_second_does_not_wait() {
     shutdown.spawn(std::future::pending());
     let (this, observed) = (shutdown.clone(), health.clone());
     let settings = config::Server { unready_time: Some(LONG), ..limits(LONG) };
-    let run = tokio::spawn(async move { this.run_on(Sent(signals), &settings, &observed).await });
+    let run = tokio::spawn(async move { this.run_on(Sent(signals), &settings, &observed, async {}).await });
     send.send(()).await.unwrap();
     wait_for(|| !health.readiness()[1].ok).await;
     assert!(!shutdown.is_requested(), "not ready, and still serving");
@@ -87,6 +87,49 @@ async fn a_first_signal_asks_and_a_second_does_not_wait() {
     wait_for(|| shutdown.is_requested()).await;
     send.send(()).await.unwrap();
     assert_eq!(tokio::time::timeout(LONG / 2, run).await.unwrap().unwrap(), Ended::Forced);
+}
+
+#[tokio::test]
+async fn what_cannot_be_closed_holds_the_end_up_for_no_longer_than_its_limit() {
+    let settings = config::Server { close_timeout: Duration::from_millis(50), ..limits(LONG) };
+    let shutdown = Shutdown::new();
+    shutdown.request();
+    let health = Health::new();
+    let run = shutdown.run(&settings, &health, std::future::pending());
+    assert_eq!(tokio::time::timeout(LONG, run).await.unwrap().unwrap(), Ended::Overdue);
+}
+
+#[tokio::test]
+async fn a_second_signal_does_not_wait_for_what_cannot_be_closed() {
+    let (send, signals) = tokio::sync::mpsc::channel(2);
+    let settings = config::Server { close_timeout: LONG * 10, ..limits(LONG * 10) };
+    let (closing, closes) = oneshot::channel();
+    let close = async move {
+        closing.send(()).unwrap();
+        std::future::pending().await
+    };
+    let run =
+        tokio::spawn(
+            async move { Shutdown::new().run_on(Sent(signals), &settings, &Health::new(), close).await },
+        );
+    send.send(()).await.unwrap();
+    closes.await.unwrap();
+    send.send(()).await.unwrap();
+    assert_eq!(tokio::time::timeout(LONG, run).await.unwrap().unwrap(), Ended::Forced);
+}
+
+#[tokio::test]
+async fn what_tasks_work_with_is_closed_after_them() {
+    let shutdown = Shutdown::new();
+    let (this, (finished, finish)) = (shutdown.clone(), oneshot::channel());
+    shutdown.spawn(async move {
+        this.requested().await;
+        finished.send(()).unwrap();
+    });
+    shutdown.request();
+    let close = async { finish.await.unwrap() };
+    let ended = shutdown.run(&limits(LONG), &Health::new(), close).await.unwrap();
+    assert_eq!(ended, Ended::Requested);
 }
 
 /// Signals that a test sends.
@@ -137,7 +180,7 @@ async fn a_request_in_hand_is_answered_whole_although_the_server_stops() {
     arrival.recv().await.unwrap();
     shutdown.request();
     let started = tokio::time::Instant::now();
-    let ended = shutdown.run(&limits(LONG), &Health::new()).await.unwrap();
+    let ended = shutdown.run(&limits(LONG), &Health::new(), async {}).await.unwrap();
     assert_eq!(ended, Ended::Requested);
     assert!(started.elapsed() < Duration::from_secs(5), "idle connections hold nothing up");
     let mut answer = String::new();
@@ -159,7 +202,7 @@ async fn while_it_is_not_ready_a_server_answers_and_asks_its_clients_to_go_elsew
     let (send, signals) = tokio::sync::mpsc::channel(2);
     let settings = config::Server { unready_time: Some(LONG), ..limits(LONG) };
     let (this, observed) = (shutdown.clone(), health.clone());
-    let run = tokio::spawn(async move { this.run_on(Sent(signals), &settings, &observed).await });
+    let run = tokio::spawn(async move { this.run_on(Sent(signals), &settings, &observed, async {}).await });
 
     let mut kept = tokio::net::TcpStream::connect(address).await.unwrap();
     assert!(!ask(&mut kept).await.contains("connection: close"));
@@ -195,6 +238,6 @@ async fn a_person_at_the_keyboard_does_not_wait_for_proxies() {
     }
     let settings = config::Server { unready_time: Some(LONG), ..limits(LONG) };
     let started = tokio::time::Instant::now();
-    Shutdown::new().run_on(Interrupted, &settings, &Health::new()).await;
+    Shutdown::new().run_on(Interrupted, &settings, &Health::new(), async {}).await;
     assert!(started.elapsed() < LONG / 2);
 }

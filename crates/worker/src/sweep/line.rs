@@ -92,7 +92,8 @@ impl<'a> LineSweep<'a> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(self.listing.sweepers.handle(commands).await?)
+        let Listing { sweepers, beat, stop, .. } = &self.listing;
+        Ok(sweepers.handle(commands, beat, stop).await?)
     }
 
     /// Texts of ours. What was not sent yet has no such time, so that the list is read until it is older than asked for.

@@ -8,7 +8,7 @@ use casewire_store::{COMPARING, Error};
 use casewire_twilio::rest::{Credentials, List, NextPage, Page, ReadError, Trouble};
 use tokio_util::sync::CancellationToken;
 
-use super::{LEASE, Sweepers};
+use super::Sweepers;
 use crate::backoff::Backoff;
 
 /// Messages a page: Twilio's most, so that a day of a busy number is a few requests.
@@ -160,7 +160,8 @@ impl Listing<'_> {
         if self.stop.is_cancelled() {
             return Err(Unread::Stopped);
         }
-        let Sweepers { records, holder, .. } = self.sweepers;
-        if records.take_lease(COMPARING, *holder, LEASE).await? { Ok(()) } else { Err(Unread::TakenOver) }
+        let Sweepers { records, holder, settings, .. } = self.sweepers;
+        let ours = records.take_lease(COMPARING, *holder, settings.sweep_lease).await?;
+        if ours { Ok(()) } else { Err(Unread::TakenOver) }
     }
 }

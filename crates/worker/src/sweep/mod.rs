@@ -25,12 +25,9 @@ use uuid::Uuid;
 
 pub use records::Records;
 
+use crate::Deps;
+use crate::batch::{self, Patience};
 use crate::metrics::Metrics;
-use crate::{Deps, batch};
-
-/// How long a sweeper has its job without a sign of life. It gives one with every page, which takes seconds; a
-/// worker that died holds the others up for no longer than this.
-const LEASE: Duration = Duration::from_secs(60);
 
 /// What both sweepers work with.
 pub(crate) struct Sweepers {
@@ -71,9 +68,19 @@ impl Sweepers {
         stop.run_until_cancelled(tokio::time::sleep(self.settings.chores_interval)).await.is_some()
     }
 
-    /// Hands commands to the hands that handle the stream's.
-    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
-        let outcomes = batch::handle(self.deps.database.as_ref(), commands, &|| true).await?;
+    /// Hands commands to the hands that handle the stream's, unless the process ends.
+    async fn handle(
+        &self,
+        commands: Vec<Command>,
+        beat: &Beat,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Outcome>, Error> {
+        let go_on = || {
+            beat.now();
+            !stop.is_cancelled()
+        };
+        let (database, patience) = (self.deps.database.as_ref(), Patience::of(&self.settings));
+        let outcomes = batch::handle(database, commands, patience, &go_on).await?;
         self.metrics.decided(&outcomes);
         self.queued.notify_one();
         Ok(outcomes)

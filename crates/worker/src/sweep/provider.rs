@@ -11,9 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::Sweepers;
 use super::line::LineSweep;
 use super::listing::{Listing, Unread};
-use super::{LEASE, Sweepers};
 use crate::credentials;
 use crate::metrics::PROVIDER;
 
@@ -98,7 +98,7 @@ impl Turn<'_> {
             return Ok(left);
         }
         if !self.take().await? {
-            return Ok(LEASE);
+            return Ok(self.sweepers.settings.sweep_lease);
         }
         let done = self.reconcile(Uuid::now_v7(), AskedBy::Schedule, None).await;
         self.end().await?;
@@ -119,7 +119,8 @@ impl Turn<'_> {
     }
 
     async fn take(&self) -> Result<bool, Error> {
-        self.sweepers.records.take_lease(COMPARING, self.sweepers.holder, LEASE).await
+        let Sweepers { records, holder, settings, .. } = self.sweepers;
+        records.take_lease(COMPARING, *holder, settings.sweep_lease).await
     }
 
     async fn end(&self) -> Result<(), Error> {
@@ -214,7 +215,12 @@ impl Turn<'_> {
         let (mut report, to) = (sweep.report, sweep.compared_to);
         if let Some(error) = &end {
             sweepers.metrics.sweeps.failed(PROVIDER);
-            tracing::warn!(event = "line_not_compared", line = name, %error, "a line cannot be compared with the provider's list now");
+            tracing::warn!(
+                event = "line_not_compared",
+                line = name,
+                %error,
+                "a line cannot be compared with the provider's list now"
+            );
             report.trouble = Some(error.to_string());
         }
         (report, to, end)

@@ -14,7 +14,7 @@ use casewire_store::{Error, StreamMark};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{LEASE, Sweepers};
+use super::Sweepers;
 use crate::metrics::STREAM;
 use crate::reading;
 
@@ -82,7 +82,12 @@ impl Sweep<'_> {
             Err(trouble) => {
                 self.sweepers.metrics.sweeps.failed(STREAM);
                 let shard = self.shard;
-                tracing::warn!(event = "sweep_failed", shard, %trouble, "a shard cannot be compared with the database now");
+                tracing::warn!(
+                    event = "sweep_failed",
+                    shard,
+                    %trouble,
+                    "a shard cannot be compared with the database now"
+                );
                 interval.min(self.sweepers.settings.retry_most)
             }
         }
@@ -99,7 +104,7 @@ impl Sweep<'_> {
             return Ok(left);
         }
         if !self.lease().await? {
-            return Ok(interval.min(LEASE));
+            return Ok(interval.min(self.sweepers.settings.sweep_lease));
         }
         let swept = self.sweep(&state, mark).await;
         self.sweepers.records.end_lease(&self.job(), self.sweepers.holder).await?;
@@ -112,7 +117,8 @@ impl Sweep<'_> {
 
     async fn lease(&self) -> Result<bool, Error> {
         self.beat.now();
-        self.sweepers.records.take_lease(&self.job(), self.sweepers.holder, LEASE).await
+        let Sweepers { records, holder, settings, .. } = self.sweepers;
+        records.take_lease(&self.job(), *holder, settings.sweep_lease).await
     }
 
     async fn sweep(&self, state: &ShardState, mark: Option<StreamMark>) -> Result<(), Trouble> {
@@ -235,7 +241,7 @@ impl Sweep<'_> {
         let (ids, commands): (Vec<_>, Vec<_>) = passed_over.into_iter().unzip();
         let mut rescued = 0;
         for commands in commands.chunks(self.sweepers.settings.batch_size.get() as usize) {
-            let outcomes = self.sweepers.handle(commands.to_vec()).await?;
+            let outcomes = self.sweepers.handle(commands.to_vec(), self.beat, self.stop).await?;
             rescued += outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::Duplicate)).count();
             self.beat.now();
         }

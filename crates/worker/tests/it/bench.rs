@@ -113,7 +113,7 @@ impl Running {
     pub(crate) async fn end(&self, within: Duration) -> Result<Ended> {
         self.shutdown.request();
         let limits = config::Server { drain_timeout: within, ..Default::default() };
-        Ok(self.shutdown.run(&limits, &self.health).await?)
+        Ok(self.shutdown.run(&limits, &self.health, async {}).await?)
     }
 
     /// The value of a metric's line, given up to the space before the value; 0 when it is not there.

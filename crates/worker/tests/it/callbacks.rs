@@ -1,11 +1,18 @@
 //! Delivery callbacks that get lost, come twice, late, or in the wrong order.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use casewire_domain::DeliveryStatus::{self, Delivered, Queued, Undelivered};
+use casewire_domain::command::Command;
+use casewire_domain::outbox::AttemptOutcome;
 use casewire_simulator::{FailedStatus, Fault, Rule, Status};
+use casewire_store::{Claim, Claimed};
+use casewire_worker::Deps;
 
-use crate::bench::{Bench, SOON};
-use crate::words::{HEATHER, IAN, person, text};
+use crate::bench::{Bench, Plan, SOON};
+use crate::double::Double;
+use crate::words::{HEATHER, IAN, person, sid, status, text, texted};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn repeated_late_and_disordered_callbacks_end_in_the_right_status() -> Result<()> {
@@ -31,6 +38,26 @@ async fn repeated_late_and_disordered_callbacks_end_in_the_right_status() -> Res
         assert_eq!((ours.progress.status(), ours.progress.conflict()), (Delivered, false));
     }
     assert_eq!(bench.accepted().len(), 40);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_came_early_and_cannot_be_handled_at_once_is_tried_again() -> Result<()> {
+    let bench = Bench::idle(Plan::default()).await?;
+    let (first, sid) = (bench.worker()?, sid());
+    bench.publish(&[status("main", &sid, "delivered")]).await?;
+    bench.worked_off().await?;
+    first.end(SOON).await?;
+    bench.store.handle_one(texted("main", HEATHER, "my heater is broken")).await?;
+    let claim = Claim { most: 1, lease: SOON, paused: Vec::new(), slowed: Vec::new() };
+    let Claimed { message_id, attempt, .. } = bench.store.claim(claim).await?.messages.remove(0);
+    let outcome = AttemptOutcome::Accepted { provider_sid: sid, status: Queued };
+    bench.store.handle_one(Command::Attempted { message_id, attempt, outcome, trace: None }).await?;
+    let is_status = |command: &Command| matches!(command, Command::Status(..));
+    let database = Arc::new(Double::stumbling(bench.store.clone(), 4, is_status));
+    let _second = bench.run(Deps { database, ..bench.deps()? });
+    bench.stands(HEATHER, &[(Delivered, None)]).await?;
+    assert_eq!(bench.store.dead_letters(10).await?.len(), 0);
     Ok(())
 }
 

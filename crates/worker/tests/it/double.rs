@@ -1,5 +1,6 @@
 //! A database with somebody before it who may answer in its place.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,6 +37,20 @@ impl Double {
     /// A database that is well, and somebody who looks at what it is to decide.
     pub(crate) fn new(store: Store, handle: impl Fn(&[Command]) -> Fate + Send + Sync + 'static) -> Self {
         Self { store, handle: Box::new(handle), probe: Box::new(|| Fate::Through) }
+    }
+}
+
+impl Double {
+    /// A database that stumbles over the first so many batches in which there is a command of this sort.
+    pub(crate) fn stumbling(store: Store, times: usize, over: fn(&Command) -> bool) -> Self {
+        let left = AtomicUsize::new(times);
+        Self::new(store, move |commands| {
+            let less = |left: usize| left.checked_sub(usize::from(commands.iter().any(over)));
+            match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
+                Ok(_) if commands.iter().any(over) => Fate::Fails(Error::Panicked),
+                _ => Fate::Through,
+            }
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use casewire_domain::DeliveryStatus::{self, Delivered, Undelivered};
 use casewire_domain::Media;
+use casewire_domain::command::Command;
 use casewire_runtime::config;
 use casewire_simulator::{FailedStatus, Fault, HandsetDraft, Line, Rule};
 use casewire_store::{AskedBy, COMPARING, LineReport, Reconciliation};
@@ -19,6 +20,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use crate::bench::{Bench, Plan, Running, SOON};
+use crate::double::Double;
 use crate::words::{ACCOUNT, HEATHER, IAN, LINE, TOKEN, number, person};
 
 /// Nothing waits for what is on its way: here nothing is.
@@ -115,6 +117,20 @@ async fn texts_whose_webhooks_never_came_are_in_their_cases_after_one_comparison
     assert_eq!((again.brought_in, again.known, again.listed), (0, 6, 6), "{again:?}");
     assert_eq!(bench.said(IAN).await?.len(), 2);
     assert_eq!(bench.accepted_for(IAN).len(), 1, "one acknowledgement");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_cannot_be_brought_in_at_once_is_tried_again() -> Result<()> {
+    let bench = Bench::idle(plan()).await?;
+    let is_text = |command: &Command| matches!(command, Command::Text(..));
+    let database = Arc::new(Double::stumbling(bench.store.clone(), 4, is_text));
+    let _worker = bench.run(Deps { database, ..bench.deps()? });
+    bench.text_unheard(HEATHER, "is anybody there?").await?;
+    let report = bench.reconcile_main().await?;
+    assert_eq!((report.brought_in, report.set_aside, report.complete), (1, 0, true), "{report:?}");
+    assert_eq!(bench.said(HEATHER).await?, ["is anybody there?"]);
+    assert_eq!(bench.store.dead_letters(10).await?.len(), 0);
     Ok(())
 }
 

@@ -56,3 +56,15 @@ async fn an_outcome_whose_row_is_locked_holds_up_no_other() -> Result<()> {
     locked.store(false, Ordering::Relaxed);
     written(&bench, 24, 0).await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outcome_that_cannot_be_written_at_once_is_tried_again() -> Result<()> {
+    let bench = Bench::idle(Plan::default()).await?;
+    bench.faults(vec![Rule::always(Fault::DropCallbacks)])?;
+    let is_outcome = |command: &Command| matches!(command, Command::Attempted { .. });
+    let mut deps = bench.deps()?;
+    deps.database = Arc::new(Double::stumbling(bench.store.clone(), 4, is_outcome));
+    let _worker = bench.run(deps);
+    bench.publish(&[text("main", &person(0), "hello")]).await?;
+    written(&bench, 1, 0).await
+}

@@ -1,15 +1,22 @@
 //! The end of a worker: what is in hand is finished, what cannot be is given back.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use async_trait::async_trait;
 use casewire_domain::DeliveryStatus::{Delivered, Queued};
+use casewire_domain::Media;
 use casewire_domain::outbox::OutboxState::Sending;
 use casewire_runtime::shutdown::Ended;
 use casewire_simulator::{Fault, Rule};
 use casewire_testkit::eventually;
+use casewire_twilio::rest::{Client, Credentials, List, NextPage, Page, ReadError, Send, SendOutcome};
+use casewire_worker::{Deps, Provider};
 use sqlx::Executor;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::bench::{Bench, Plan, SOON};
 use crate::words::{HEATHER, IAN, person, text, texted};
@@ -91,6 +98,53 @@ async fn an_outcome_that_cannot_be_written_by_the_end_leaves_its_text_held() -> 
     })
     .await?;
     assert_eq!(bench.accepted_for(HEATHER).len(), 1, "and never sent twice");
+    Ok(())
+}
+
+/// The provider, whose lists never come.
+struct Listless {
+    provider: Client,
+    /// Told when one was asked for.
+    asked: Arc<Notify>,
+}
+
+#[async_trait]
+impl Provider for Listless {
+    async fn send(&self, credentials: &Credentials, text: &Send<'_>) -> SendOutcome {
+        self.provider.send(credentials, text).await
+    }
+
+    async fn list(&self, _: &Credentials, _: &List<'_>) -> Result<Page, ReadError> {
+        self.asked.notify_one();
+        pending().await
+    }
+
+    async fn list_next(&self, _: &Credentials, _: &NextPage) -> Result<Page, ReadError> {
+        pending().await
+    }
+
+    async fn media(&self, _: &Credentials, _: &str) -> Result<Vec<Media>, ReadError> {
+        pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_waits_for_no_list_and_another_worker_reads_it() -> Result<()> {
+    let mut plan = Plan::default();
+    plan.sender.settle_first = Duration::from_millis(1_100);
+    plan.sender.settle_poll = Duration::from_millis(50);
+    plan.sender.settle_lease = Duration::from_secs(1);
+    let bench = Bench::idle(plan).await?;
+    bench.faults(vec![Rule::next(1, Fault::ErrorAfterAccepting), Rule::always(Fault::DropCallbacks)])?;
+    let asked = Arc::<Notify>::default();
+    let provider = Listless { provider: bench.provider_at(&bench.provider_url)?, asked: asked.clone() };
+    let worker = bench.run(Deps { provider: Arc::new(provider), ..bench.deps()? });
+    bench.publish(&[text("main", HEATHER, "my heater is broken")]).await?;
+    timeout(SOON, asked.notified()).await?;
+    assert_eq!(worker.end(SOON / 4).await?, Ended::Requested);
+    let _next = bench.worker()?;
+    bench.stands(HEATHER, &[(Delivered, None)]).await?;
+    assert_eq!(bench.accepted_for(HEATHER).len(), 1);
     Ok(())
 }
 

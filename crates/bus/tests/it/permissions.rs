@@ -1,0 +1,85 @@
+//! The user of the deployment may do all that casewire does, and not much else.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use async_nats::{ConnectOptions, jetstream};
+use casewire_bus::history::Start;
+use casewire_bus::jetstream::Credentials;
+use casewire_bus::{DirectoryBoard, History, JetStream, JetStreamConfig, Stream, ack_all};
+use casewire_testkit::{NatsServer, eventually};
+
+use crate::directory::{directory, see};
+use crate::rig::{PATIENCE, Settings, event, fetch};
+
+const PASSWORD: &str = "0123456789abcdef";
+
+/// A server at which who may what is as `deploy/nats/nats.conf` says.
+async fn as_deployed() -> Result<NatsServer> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats/nats.conf");
+    let deployed = std::fs::read_to_string(file)?;
+    let at = deployed.find("\nauthorization {").context("nobody is authorised")?;
+    NatsServer::start_with(&format!("CASEWIRE_PASSWORD: \"{PASSWORD}\"\n{}", &deployed[at..])).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deployed_user_may_all_that_casewire_does() -> Result<()> {
+    let server = as_deployed().await?;
+    let credentials = Credentials::Password { user: "casewire".to_owned(), password: PASSWORD.into() };
+    let settings = Settings { ack_wait: Duration::from_secs(1), ..Settings::default() };
+    let config = JetStreamConfig { credentials, ..settings.jetstream(server.url()) };
+    let stream = JetStream::connect(config.clone()).await?;
+    ensure!(stream.wait_connected(PATIENCE).await);
+    stream.prepare().await?;
+
+    let mut seen = stream.watch();
+    for version in 1..=3 {
+        DirectoryBoard::publish(&stream, &directory(version)).await?;
+        see(&mut seen, version, PATIENCE).await?;
+    }
+    // Whoever comes later reads what hangs there.
+    let later = JetStream::connect(config).await?;
+    see(&mut later.watch(), 3, PATIENCE).await?;
+
+    for n in 0..4 {
+        Stream::publish(&stream, &event(&format!("i:AC1:SM{n}")), 0).await?;
+    }
+    let mut consumer = stream.consume(0).await?;
+    let mut deliveries = fetch(&mut *consumer, 4).await?;
+    deliveries[3].hold().await?;
+    deliveries.pop().context("the last")?.retry(Duration::ZERO).await?;
+    ensure!(stream.backlog().await?[0].oldest_at.is_some());
+    ack_all(deliveries).await?;
+    ack_all(fetch(&mut *consumer, 1).await?).await?;
+    eventually("all are settled", PATIENCE, || async {
+        stream.state(0).await.is_ok_and(|state| state.settled_through == 4)
+    })
+    .await?;
+    assert_eq!(stream.read(0, Start::At(1), 10).await?.len(), 4);
+    assert_eq!(stream.purge(0, 3).await?, 3);
+    stream.prepare().await?;
+    let log = server.log();
+    ensure!(!log.contains("Violation"), "{log}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deployed_user_can_neither_destroy_nor_overhear() -> Result<()> {
+    let server = as_deployed().await?;
+    let options = ConnectOptions::with_user_and_password("casewire".to_owned(), PASSWORD.to_owned());
+    let client = options.connect(server.url()).await?;
+    let patience = Duration::from_secs(1);
+    let tools = jetstream::context::ContextBuilder::new().timeout(patience).build(client.clone());
+    let config = jetstream::stream::Config {
+        name: "IN_0".to_owned(),
+        subjects: vec!["in.0.>".to_owned()],
+        ..Default::default()
+    };
+    tools.create_stream(config.clone()).await?;
+    ensure!(tools.delete_stream("IN_0").await.is_err());
+    ensure!(tools.update_stream(config).await.is_err());
+    tools.get_stream("IN_0").await?;
+    let _overheard = client.subscribe("in.>").await?;
+    eventually("it is refused", PATIENCE, || async { server.log().contains("Subscription Violation") }).await
+}
