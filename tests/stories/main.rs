@@ -8,4 +8,5 @@ mod cluster;
 mod durability;
 mod guarded;
 mod kit;
+mod proxied;
 mod up;
