@@ -65,6 +65,9 @@ else
   echo "  (no npm here: NOT checked)"
 fi
 
+echo "deploy/grafana/dashboards: Grafana's own model"
+$tools/bin/python deploy/verify/dashboards.py deploy/grafana/dashboards/*.json
+
 echo "deploy/prometheus, deploy/alertmanager: their own checkers, and tests of every alert"
 promtool check config --syntax-only deploy/prometheus/prometheus.yaml
 promtool check rules --lint=all --lint-fatal deploy/prometheus/*.rules.yaml
