@@ -134,16 +134,16 @@ impl Known {
         if walk_expr(&mut asked, &expr).is_err() {
             return at("it cannot be walked through".to_owned());
         }
-        let mut labels: BTreeSet<&str> = ANYWHERE.iter().copied().collect();
+        let mut labels: BTreeSet<String> = ANYWHERE.iter().map(|label| (*label).to_owned()).collect();
         for (name, matched) in &asked.selectors {
             let Some(own) = self.labels(name) else { return at(format!("no metric {name}")) };
             let foreign = matched.iter().find(|label| !own.contains(*label) && !ANYWHERE.contains(&label.as_str()));
             if let Some(label) = foreign {
                 return at(format!("{name} has no label {label}"));
             }
-            labels.extend(own.iter().map(String::as_str));
+            labels.extend(own);
         }
-        let unknown = asked.grouped.iter().find(|label| !labels.contains(label.as_str()));
+        let unknown = asked.grouped.iter().find(|label| !labels.contains(*label));
         unknown.and_then(|label| at(format!("nothing has a label {label}")))
     }
 
