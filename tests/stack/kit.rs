@@ -7,7 +7,6 @@ mod balancer;
 #[expect(dead_code, reason = "the stories use the rest")]
 mod desk;
 #[path = "../stories/kit/hook.rs"]
-#[expect(dead_code, reason = "the stories use the rest")]
 mod hook;
 #[path = "../stories/kit/role.rs"]
 #[expect(dead_code, reason = "the stories use the rest")]
