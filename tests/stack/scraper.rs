@@ -36,7 +36,11 @@ impl Scraper {
         let url = format!("http://{listen}");
         process.wait_until_ready(&format!("{url}/-/ready"), Duration::from_secs(60)).await.unwrap();
         let client = casewire_testkit::http::client().unwrap();
-        Self { url, client, _process: process, _folder: folder }
+        let scraper = Self { url, client, _process: process, _folder: folder };
+        // It finds its targets only after some seconds, and what was counted before has no rate.
+        let all = async || scraper.found("up == 1").await == roles.len();
+        eventually("every role is scraped", ALERTED, all).await.unwrap();
+        scraper
     }
 
     /// How many series a query finds now.
