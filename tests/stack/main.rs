@@ -14,8 +14,8 @@ use std::time::Duration;
 use casewire_testkit::eventually;
 use kit::{Desk, message_sid};
 use reqwest::StatusCode;
-use secrecy::ExposeSecret;
 use scraper::{Scraper, panels};
+use secrecy::ExposeSecret;
 use stack::Stack;
 
 /// How long texts, replies and the first sweeps may take on a busy machine.
@@ -63,7 +63,9 @@ async fn work(stack: &Stack, desk: &Desk) {
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let nobody = Desk::new(&stack.desk.url(), "nobody").get("/cases").send().await.unwrap();
     assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
-    eventually("every customer has a case", SETTLED, async || desk.cases("").await.len() == 12).await.unwrap();
+    eventually("every customer has a case", SETTLED, async || desk.cases("").await.len() == 12)
+        .await
+        .unwrap();
     for case in desk.cases("").await {
         let number = case["number"].as_str().unwrap();
         let (status, said) = desk.reply(number, "We are on our way.", number).await;
@@ -84,14 +86,17 @@ async fn each_role_is_killed_and_comes_back(stack: &Stack, desk: &Desk) {
         role.kill();
         role.start().await;
         let from = format!("+120655502{n:02}");
-        let text = async || stack.hook.text(&message_sid(), &from, "hello").await.map(|answer| answer.status());
+        let text =
+            async || stack.hook.text(&message_sid(), &from, "hello").await.map(|answer| answer.status());
         eventually("ingest takes texts", SETTLED, async || text().await.is_ok_and(|status| status == 200))
             .await
             .unwrap();
         let cases = 12 + n + 1;
-        eventually("the text becomes a case", SETTLED, async || desk.cases("?limit=100").await.len() == cases)
-            .await
-            .unwrap();
+        eventually("the text becomes a case", SETTLED, async || {
+            desk.cases("?limit=100").await.len() == cases
+        })
+        .await
+        .unwrap();
         say(&format!("{} was killed and came back", role.name));
     }
 }

@@ -110,7 +110,8 @@ pub(crate) fn panels() -> Vec<(String, String)> {
         for panel in board["panels"].as_array().unwrap() {
             for target in panel["targets"].as_array().into_iter().flatten() {
                 let query = target["expr"].as_str().unwrap().replace("$__rate_interval", "1m");
-                let query = ["$instance", "$role"].iter().fold(query, |query, name| query.replace(name, ".*"));
+                let query =
+                    ["$instance", "$role"].iter().fold(query, |query, name| query.replace(name, ".*"));
                 all.push((format!("{name}, {}", panel["title"]), query));
             }
         }

@@ -63,7 +63,9 @@ impl Stack {
         environment("ingest").into_iter().for_each(|variable| ingest.set(variable));
         for service in ["migrate", "line"] {
             let words = compose.command(service, &places);
-            let start = environment(service).into_iter().fold(casewire(&[]), |start, (name, value)| start.env(name, value));
+            let start = environment(service)
+                .into_iter()
+                .fold(casewire(&[]), |start, (name, value)| start.env(name, value));
             start.args(words).run_well(COMMAND).await.unwrap();
         }
         let workers = (0..compose.replicas("worker")).map(|_| Role::new("worker", &environment("worker")));

@@ -47,7 +47,10 @@ fn config(folder: &Path, port: u16, upstream: &str) -> PathBuf {
         site = site.replace(&format!("/etc/nginx/tls/{name}.pem"), &format!("{tls}.pem"));
         site = site.replace(&format!("/etc/nginx/tls/{name}.key"), &format!("{tls}.key"));
     }
-    assert!(!site.contains("/etc/nginx") && !site.contains(":8080;"), "the configuration has changed: {site}");
+    assert!(
+        !site.contains("/etc/nginx") && !site.contains(":8080;"),
+        "the configuration has changed: {site}"
+    );
     std::fs::write(folder.join("casewire.conf"), site).unwrap();
     let main = format!(
         "daemon off; worker_processes 1; pid {0}/nginx.pid; error_log {0}/error.log; events {{}}\n\
@@ -91,7 +94,8 @@ async fn a_signed_webhook_through_nginx_with_tls_and_a_path_prefix_is_verified()
     assert_eq!(callback.status(), StatusCode::NO_CONTENT);
 
     let desk = Desk::new(&up.base, &home.run(&["token", "create", "--name", "laptop"]).await);
-    let case = desk.case_when("00001001", "the text is in its case", |case| !bodies(case, "inbound").is_empty());
+    let case =
+        desk.case_when("00001001", "the text is in its case", |case| !bodies(case, "inbound").is_empty());
     assert_eq!(bodies(&case.await, "inbound"), ["R&D costs 50 % + \u{1f525}, it's \"broken\""]);
     assert!(up.process.stdout().contains(&hook.public_url), "the printed webhook URL has host and prefix");
 }

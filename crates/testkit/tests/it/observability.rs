@@ -16,7 +16,8 @@ const FOREIGN: &[&str] = &["up", "ALERTS", "scrape_samples_scraped"];
 const FOREIGN_PREFIXES: &[&str] = &["otelcol_", "prometheus_"];
 
 /// Labels that any metric may have: where it was scraped, and what rules add.
-const ANYWHERE: &[&str] = &["job", "instance", "role", "le", "objective", "alertname", "severity", "alertstate"];
+const ANYWHERE: &[&str] =
+    &["job", "instance", "role", "le", "objective", "alertname", "severity", "alertstate"];
 
 /// A metric of the catalogue.
 struct Metric {
@@ -59,7 +60,11 @@ fn every_metric_of_the_catalogue_is_on_a_dashboard() -> Result<()> {
 fn every_alert_has_a_runbook_a_test_and_all_that_whoever_is_called_needs() -> Result<()> {
     let alerts: Vec<Rule> = rules()?.into_iter().filter(|rule| rule.alert).collect();
     let named: BTreeSet<String> = alerts.iter().map(|rule| rule.name.clone()).collect();
-    assert_eq!(runbooks()?.into_keys().collect::<BTreeSet<_>>(), named, "runbooks and alerts are not the same");
+    assert_eq!(
+        runbooks()?.into_keys().collect::<BTreeSet<_>>(),
+        named,
+        "runbooks and alerts are not the same"
+    );
     let tests = read_all("deploy/prometheus/tests", "yaml")?.into_values().collect::<String>();
     let uids: BTreeSet<String> = dashboards()?.iter().map(|board| text(&board["uid"])).collect();
     for rule in &alerts {
@@ -67,7 +72,10 @@ fn every_alert_has_a_runbook_a_test_and_all_that_whoever_is_called_needs() -> Re
         assert!(tests.contains(&format!("alertname=\"{name}\"}}', value")), "no test in which {name} fires");
         assert_eq!(text(&rule.body["annotations"]["runbook_url"]), format!("docs/runbooks/{name}.md"));
         let board = text(&rule.body["annotations"]["dashboard_url"]);
-        assert!(board.strip_prefix("/d/").is_some_and(|uid| uids.contains(uid)), "{name}: no dashboard {board}");
+        assert!(
+            board.strip_prefix("/d/").is_some_and(|uid| uids.contains(uid)),
+            "{name}: no dashboard {board}"
+        );
         for annotation in ["summary", "description"] {
             assert!(!text(&rule.body["annotations"][annotation]).is_empty(), "{name} has no {annotation}");
         }
@@ -87,7 +95,8 @@ fn every_runbook_says_what_it_means_what_to_look_at_and_what_to_do() -> Result<(
         assert!(page.starts_with(&format!("# {name}\n")), "{name}");
         for (_, link) in page.match_indices("](").map(|(at, _)| page.split_at(at + 2)) {
             let link = link.split(')').next().unwrap_or_default();
-            let there = link.starts_with("https://") || Path::new(ROOT).join("docs/runbooks").join(link).is_file();
+            let there =
+                link.starts_with("https://") || Path::new(ROOT).join("docs/runbooks").join(link).is_file();
             assert!(there, "{name} links to {link}, which is not there");
         }
     }
@@ -137,7 +146,8 @@ impl Known {
         let mut labels: BTreeSet<String> = ANYWHERE.iter().map(|label| (*label).to_owned()).collect();
         for (name, matched) in &asked.selectors {
             let Some(own) = self.labels(name) else { return at(format!("no metric {name}")) };
-            let foreign = matched.iter().find(|label| !own.contains(*label) && !ANYWHERE.contains(&label.as_str()));
+            let foreign =
+                matched.iter().find(|label| !own.contains(*label) && !ANYWHERE.contains(&label.as_str()));
             if let Some(label) = foreign {
                 return at(format!("{name} has no label {label}"));
             }
@@ -215,7 +225,8 @@ fn metric(row: &str) -> Option<(String, Metric)> {
     let name = cells.next()?.trim_start_matches("| `").trim_end_matches('`').to_owned();
     let histogram = cells.next()?.starts_with("histogram");
     // `kind`: `inbound`, `status`<br>`outcome`: …
-    let label = |part: &str| part.trim().strip_prefix('`')?.split_once("`:").map(|(label, _)| label.to_owned());
+    let label =
+        |part: &str| part.trim().strip_prefix('`')?.split_once("`:").map(|(label, _)| label.to_owned());
     let labels = cells.next()?.split("<br>").filter_map(label).collect();
     Some((name, Metric { histogram, labels }))
 }
@@ -232,7 +243,8 @@ fn rules() -> Result<Vec<Rule>> {
     let mut all = Vec::new();
     for name in ["recording", "alerts"] {
         let file = format!("deploy/prometheus/{name}.rules.yaml");
-        let yaml: Value = serde_saphyr::from_str(&read(&file)?).map_err(|error| anyhow!("{file}: {error}"))?;
+        let yaml: Value =
+            serde_saphyr::from_str(&read(&file)?).map_err(|error| anyhow!("{file}: {error}"))?;
         for rule in list(&yaml["groups"])?.iter().map(|group| list(&group["rules"])) {
             all.extend(rule?.iter().map(|body| {
                 let alert = body["alert"].is_string();
@@ -265,9 +277,11 @@ fn panels() -> Result<Vec<Query>> {
     for board in dashboards()? {
         for panel in shown(&board) {
             let place = format!("dashboard {}, panel {}", board["uid"], panel["title"]);
-            queries.extend(list(&panel["targets"])?.iter().map(|target| {
-                Query { place: place.clone(), text: text(&target["expr"]) }
-            }));
+            queries.extend(
+                list(&panel["targets"])?
+                    .iter()
+                    .map(|target| Query { place: place.clone(), text: text(&target["expr"]) }),
+            );
         }
     }
     Ok(queries)
