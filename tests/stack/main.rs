@@ -20,6 +20,8 @@ use stack::Stack;
 
 /// How long texts, replies and the first sweeps may take on a busy machine.
 const SETTLED: Duration = Duration::from_secs(180);
+/// How often somebody tries again: every look is a text.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Somebody whose phone is off: what is sent there is not delivered.
 const UNREACHABLE: &str = "+15005553003";
 /// Not a mobile number: the provider refuses it.
@@ -119,7 +121,14 @@ async fn a_bad_token(stack: &Stack, desk: &Desk, scraper: &Scraper) {
     scraper.alert("ProviderCircuitOpen", "", false).await;
     stack.rotate_token("not-the-accounts-token").await;
     let case = desk.cases("?limit=1").await[0]["number"].as_str().unwrap().to_owned();
-    assert!(desk.reply(&case, "Are you there?", "bad-token").await.0.is_success());
+    // Workers learn of the token within a second; a reply that was quicker has still left.
+    eventually("the account is refused", SETTLED, async || {
+        assert!(desk.reply(&case, "Are you there?", &message_sid()).await.0.is_success());
+        tokio::time::sleep(PAUSE).await;
+        scraper.found("casewire_provider_circuit_open > 0").await > 0
+    })
+    .await
+    .unwrap();
     scraper.alert("ProviderCircuitOpen", "", true).await;
     stack.rotate_token(&good).await;
     scraper.alert("ProviderCircuitOpen", "", false).await;
