@@ -116,8 +116,8 @@ async fn no_worker(stack: &Stack, scraper: &Scraper) {
 }
 
 async fn a_bad_token(stack: &Stack, desk: &Desk, scraper: &Scraper) {
-    // The simulator takes the first token it meets for the account's own.
     let good = stack.hook.token.expose_secret().to_owned();
+    stack.insist_on(&good).await;
     scraper.alert("ProviderCircuitOpen", "", false).await;
     stack.rotate_token("not-the-accounts-token").await;
     let case = desk.cases("?limit=1").await[0]["number"].as_str().unwrap().to_owned();

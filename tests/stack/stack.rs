@@ -98,12 +98,20 @@ impl Stack {
         start.run_well(COMMAND).await.unwrap()
     }
 
-    /// Gives the account's token to casewire, as a person does who got it from the console.
+    /// Has the simulator refuse any other token than this one, as Twilio does; it takes what it meets otherwise.
+    pub(crate) async fn insist_on(&self, token: &str) {
+        let account = format!("{}/simulator/accounts/{ACCOUNT}", self.simulator.url());
+        let body = serde_json::json!({ "auth_token": token });
+        let answer = self.hook.client.put(account).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 204);
+    }
+
+    /// Gives casewire this token of the account's and no other: it would try the one before, too.
     pub(crate) async fn rotate_token(&self, token: &str) {
         let file = self.folder.path().join("token.txt");
         std::fs::write(&file, token).unwrap();
         let file = file.to_str().unwrap();
-        self.command(&["account", "rotate-token", ACCOUNT, "--auth-token-file", file]).await;
+        self.command(&["account", "rotate-token", ACCOUNT, "--auth-token-file", file, "--drop-old"]).await;
     }
 }
 
