@@ -6,7 +6,7 @@ DENY_VERSION := 0.20.2
 MACHETE_VERSION := 0.9.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check tools fmt lint unit deny unused test-nats-current chaos chaos-mutants servers deploy-check fuzz up-kills spill-figures bench bench-quick instructions
+.PHONY: help up test check tools fmt lint unit deny unused test-nats-current chaos chaos-mutants servers deploy-check verify fuzz up-kills spill-figures bench bench-quick instructions
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,8 +68,13 @@ unused: ## dependencies that nothing uses (builds cargo-machete when absent)
 	@command -v cargo-machete >/dev/null || $(CARGO) install cargo-machete --locked --version $(MACHETE_VERSION)
 	cargo-machete crates bench
 
-deploy-check: ## compose file, Dockerfile, NATS configuration and systemd units, with tools from PyPI
+deploy-check: ## compose, image, Kubernetes, rules, proxy and systemd units, with tools from Debian, PyPI and npm
 	@scripts/deploy-check.sh
+
+verify: deploy-check ## minutes: compose's services as processes with a real Prometheus, and a policy scan (takes root)
+	@deploy/verify/policy.sh
+	@scripts/tools.sh
+	$(CARGO) test --locked -p casewire --test stack -- --nocapture
 
 fuzz: ## search for inputs that break the parsers: TARGET=form SECONDS=60 (without: each target for 10 minutes)
 	@scripts/fuzz.sh "$(TARGET)" "$(or $(SECONDS),600)"

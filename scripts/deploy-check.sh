@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Checks what is under deploy/ and docker-compose.yml as far as that goes without a container engine.
+# Checks what is under deploy/ and docker-compose.yml as far as that goes without a container engine or a cluster, in a
+# minute or so. Tools come from Debian, PyPI and npm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/tools.sh nats-current
+scripts/tools.sh deploy
 
 # A virtual environment of its own, renewed when the list of tools changes.
 tools=.tools/deploy
@@ -13,6 +14,9 @@ if ! cmp -s scripts/deploy-check.txt $tools/installed.txt; then
   $tools/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: -r scripts/deploy-check.txt
   cp scripts/deploy-check.txt $tools/installed.txt
 fi
+PATH=$PATH:/usr/sbin:$PWD/.tools/kubectl
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 echo "docker-compose.yml: the Compose specification's own schema"
 $tools/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
@@ -21,8 +25,6 @@ echo "deploy/docker/Dockerfile: hadolint"
 $tools/bin/hadolint deploy/docker/Dockerfile
 
 echo "deploy/compose/secrets.sh and deploy/nats/nats.conf: made once, never changed, accepted by nats-server"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 mkdir "$work/secrets" "$work/data" "$work/nats"
 # The group that reads secrets is one that only root can give files to.
 if [ "$(id -u)" = 0 ]; then
@@ -38,6 +40,49 @@ else
 fi
 cp deploy/nats/nats.conf "$work/nats/"
 .tools/nats/bin/nats-server -t -c "$work/nats/nats.conf"
+ln -s "$work/nats/secrets" "$work/nats-secrets"
+cp deploy/k8s/overlays/dev/nats.conf "$work/nats/dev.conf"
+.tools/nats/bin/nats-server -t -c "$work/nats/dev.conf"
+
+echo "deploy/k8s: each overlay renders, in the schemas of Kubernetes"
+for overlay in dev prod; do
+  kubectl kustomize deploy/k8s/overlays/$overlay >"$work/$overlay.yaml"
+  $tools/bin/kubernetes-validate -k 1.34 --strict --no-warn --quiet "$work/$overlay.yaml"
+done
+
+echo "deploy/k8s/components: resources of KEDA and the Prometheus operator in the models of npm"
+if command -v npm >/dev/null; then
+  if ! cmp -s deploy/verify/crds/package.json .tools/crds/package.json; then
+    mkdir -p .tools/crds
+    rm -rf .tools/crds/node_modules
+    cp deploy/verify/crds/package.json .tools/crds/
+    # It is a tool, not a part of ours: no scripts, no advice.
+    npm install --prefix .tools/crds --silent --no-audit --no-fund --ignore-scripts || { rm .tools/crds/package.json; exit 1; }
+  fi
+  cp deploy/verify/crds/check.mjs .tools/crds/
+  node .tools/crds/check.mjs <"$work/prod.yaml"
+else
+  echo "  (no npm here: NOT checked)"
+fi
+
+echo "deploy/grafana/dashboards: Grafana's own model"
+$tools/bin/python deploy/verify/dashboards.py deploy/grafana/dashboards/*.json
+
+echo "deploy/prometheus, deploy/alertmanager: their own checkers, and tests of every alert"
+promtool check config --syntax-only deploy/prometheus/prometheus.yaml
+promtool check rules --lint=all --lint-fatal deploy/prometheus/*.rules.yaml
+promtool test rules deploy/prometheus/tests/*.yaml
+deploy/verify/prometheusrule.sh | diff - deploy/k8s/components/monitoring/prometheusrule.yaml ||
+  { echo "prometheusrule.yaml is not of these rules: deploy/verify/prometheusrule.sh says how to make it"; exit 1; }
+amtool check-config deploy/alertmanager/alertmanager.yaml
+route() { amtool config routes test --config.file deploy/alertmanager/alertmanager.yaml --verify.receivers "$@" >/dev/null; }
+route page alertname=WorkerStalled severity=page
+route ticket alertname=TextsHeld severity=ticket
+route dead-man alertname=Watchdog severity=none
+
+echo "deploy/nginx: nginx -t"
+deploy/verify/nginx.sh "$work"
+
 
 # Units as they are, but for the program, which need not be on this machine.
 systemd_units() {

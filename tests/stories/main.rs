@@ -8,5 +8,6 @@ mod cluster;
 mod durability;
 mod guarded;
 mod kit;
+mod proxied;
 mod telemetry;
 mod up;

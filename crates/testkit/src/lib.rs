@@ -12,5 +12,5 @@ mod wait;
 pub use nats::NatsServer;
 pub use postgres::Postgres;
 pub use process::{Casewire, Finished};
-pub use program::{nats_current, strace};
+pub use program::{nats_current, nginx, prometheus, strace};
 pub use wait::{eventually, eventually_some};

@@ -47,6 +47,17 @@ pub fn strace() -> Result<PathBuf> {
     search("strace", &on_path())
 }
 
+/// nginx, to stand before what listens here.
+pub fn nginx() -> Result<PathBuf> {
+    // Debian keeps it off the path of all but root.
+    search("nginx", &[on_path(), vec!["/usr/sbin".into(), "/usr/local/sbin".into()]].concat())
+}
+
+/// Prometheus, to scrape what runs here and to try rules on it.
+pub fn prometheus() -> Result<PathBuf> {
+    search("prometheus", &on_path())
+}
+
 fn search(name: &str, folders: &[PathBuf]) -> Result<PathBuf> {
     if let Some(found) = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()) {
         return Ok(found);

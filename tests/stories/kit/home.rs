@@ -82,11 +82,16 @@ impl Home {
 
     /// Adds a line of an account of its own to a running `up`, and waits until its webhook is taken.
     pub(crate) async fn line(&self, up: &Up) -> Hook {
+        self.line_at(&up.base, casewire_testkit::http::client().unwrap()).await
+    }
+
+    /// The same where the world reaches `up` under another URL, with this client.
+    pub(crate) async fn line_at(&self, public_url: &str, client: reqwest::Client) -> Hook {
         let token = self.write("token.txt", &format!("{AUTH_TOKEN}\n"));
         let args = ["line", "add", "--id", "tests", "--number", "+15550001111"];
         let account = ["--account-sid", ACCOUNT, "--auth-token-file", &token];
         self.run(&[&args[..], &account[..]].concat()).await;
-        let hook = Hook::new(&up.base, "tests", ACCOUNT, AUTH_TOKEN);
+        let hook = Hook { client, ..Hook::new(public_url, "tests", ACCOUNT, AUTH_TOKEN) };
         hook.known().await;
         hook
     }

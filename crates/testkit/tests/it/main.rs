@@ -2,4 +2,5 @@
 
 mod arrows;
 mod image;
+mod observability;
 mod servers;

@@ -1,0 +1,173 @@
+//! What an operator is given, as a whole and for real: the services of docker-compose.yml as plain processes, the
+//! delivered Prometheus configuration, rules and dashboards. `make verify` runs it; it takes minutes, and root.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod compose;
+mod kit;
+mod scraper;
+mod stack;
+
+use std::path::Path;
+use std::time::Duration;
+
+use casewire_testkit::eventually;
+use kit::{Desk, message_sid};
+use reqwest::StatusCode;
+use scraper::{Scraper, panels};
+use secrecy::ExposeSecret;
+use stack::Stack;
+
+/// How long texts, replies and the first sweeps may take on a busy machine.
+const SETTLED: Duration = Duration::from_secs(180);
+/// How often somebody tries again: every look is a text.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Somebody whose phone is off: what is sent there is not delivered.
+const UNREACHABLE: &str = "+15005553003";
+/// Not a mobile number: the provider refuses it.
+const REFUSED: &str = "+15005550009";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn composes_services_survive_kills_fill_every_panel_and_raise_and_clear_the_right_alerts() {
+    let mut stack = Stack::start().await;
+    let addresses: Vec<_> = stack.roles().map(|role| (role.name, address(&role.ops("")))).collect();
+    let scraper = Scraper::start(&addresses).await;
+    say("everything is up");
+
+    let desk = Desk::new(&stack.desk.url(), &stack.command(&["token", "create", "--name", "verify"]).await);
+    let live = desk.get("/events").send().await.unwrap();
+    assert_eq!(live.status(), StatusCode::OK);
+    work(&stack, &desk).await;
+    no_panel_is_empty(&scraper).await;
+    drop(live);
+
+    each_role_is_killed_and_comes_back(&stack, &desk).await;
+    no_worker(&stack, &scraper).await;
+    a_bad_token(&stack, &desk, &scraper).await;
+    a_full_stream(&mut stack, &scraper).await;
+}
+
+/// A little of everything: texts, a repeat, a forgery, words of opting out, replies that arrive and that do not.
+async fn work(stack: &Stack, desk: &Desk) {
+    let customers = (0..10).map(|n| format!("+120655501{n:02}"));
+    for from in customers.chain([UNREACHABLE.to_owned(), REFUSED.to_owned()]) {
+        let sid = message_sid();
+        for _ in 0..2 {
+            let answer = stack.hook.text(&sid, &from, "my heater is broken").await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+        }
+    }
+    for word in ["STOP", "START", "HELP"] {
+        stack.hook.text(&message_sid(), "+12065550100", word).await.unwrap();
+    }
+    let forged = kit::Hook { token: "forged".into(), ..stack.hook.clone() };
+    let refused = forged.text(&message_sid(), "+12065550100", "hello").await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let nobody = Desk::new(&stack.desk.url(), "nobody").get("/cases").send().await.unwrap();
+    assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
+    eventually("every customer has a case", SETTLED, async || desk.cases("").await.len() == 12)
+        .await
+        .unwrap();
+    for case in desk.cases("").await {
+        let number = case["number"].as_str().unwrap();
+        let (status, said) = desk.reply(number, "We are on our way.", number).await;
+        assert!(status.is_success(), "{said}");
+    }
+}
+
+async fn no_panel_is_empty(scraper: &Scraper) {
+    for (panel, query) in panels() {
+        let what = format!("panel {panel} shows something: {query}");
+        eventually(&what, SETTLED, async || scraper.found(&query).await > 0).await.unwrap();
+    }
+    say(&format!("none of {} queries of dashboards is empty", panels().len()));
+}
+
+async fn each_role_is_killed_and_comes_back(stack: &Stack, desk: &Desk) {
+    for (n, role) in stack.roles().enumerate() {
+        role.kill();
+        role.start().await;
+        let from = format!("+120655502{n:02}");
+        let text =
+            async || stack.hook.text(&message_sid(), &from, "hello").await.map(|answer| answer.status());
+        eventually("ingest takes texts", SETTLED, async || text().await.is_ok_and(|status| status == 200))
+            .await
+            .unwrap();
+        let cases = 12 + n + 1;
+        eventually("the text becomes a case", SETTLED, async || {
+            desk.cases("?limit=100").await.len() == cases
+        })
+        .await
+        .unwrap();
+        say(&format!("{} was killed and came back", role.name));
+    }
+}
+
+async fn no_worker(stack: &Stack, scraper: &Scraper) {
+    scraper.alert("RoleDown", "", false).await;
+    for worker in &stack.workers {
+        worker.end().await;
+    }
+    scraper.alert("RoleDown", ", role=\"worker\"", true).await;
+    for worker in &stack.workers {
+        worker.start().await;
+    }
+    scraper.alert("RoleDown", "", false).await;
+}
+
+async fn a_bad_token(stack: &Stack, desk: &Desk, scraper: &Scraper) {
+    let good = stack.hook.token.expose_secret().to_owned();
+    stack.insist_on(&good).await;
+    scraper.alert("ProviderCircuitOpen", "", false).await;
+    stack.rotate_token("not-the-accounts-token").await;
+    let case = desk.cases("?limit=1").await[0]["number"].as_str().unwrap().to_owned();
+    // Workers learn of the token within a second; a reply that was quicker has still left.
+    eventually("the account is refused", SETTLED, async || {
+        assert!(desk.reply(&case, "Are you there?", &message_sid()).await.0.is_success());
+        tokio::time::sleep(PAUSE).await;
+        scraper.found("casewire_provider_circuit_open > 0").await > 0
+    })
+    .await
+    .unwrap();
+    scraper.alert("ProviderCircuitOpen", "", true).await;
+    stack.rotate_token(&good).await;
+    scraper.alert("ProviderCircuitOpen", "", false).await;
+}
+
+async fn a_full_stream(stack: &mut Stack, scraper: &Scraper) {
+    let fill = "max(casewire_stream_bytes / casewire_stream_limit_bytes) > 0.85";
+    let long = "x".repeat(1500);
+    eventually("a shard is nearly full", SETTLED, async || {
+        for _ in 0..20 {
+            stack.hook.text(&message_sid(), "+12065550300", &long).await.unwrap();
+        }
+        scraper.found(fill).await > 0
+    })
+    .await
+    .unwrap();
+    scraper.alert("StreamNearlyFull", "", true).await;
+    // The sweepers empty it in time; these are in a hurry.
+    for worker in &mut stack.workers {
+        worker.end().await;
+        worker.set(("CASEWIRE_WORKER__SWEEP_INTERVAL".to_owned(), "2s".to_owned()));
+        worker.set(("CASEWIRE_WORKER__SWEEP_SETTLE".to_owned(), "1s".to_owned()));
+        worker.start().await;
+    }
+    scraper.alert("StreamNearlyFull", "", false).await;
+}
+
+/// `host:port` of a URL.
+fn address(url: &str) -> String {
+    url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+}
+
+/// A YAML file, with its anchors followed.
+fn yaml(path: &Path) -> serde_json::Value {
+    serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Tells whoever waits.
+#[expect(clippy::print_stdout, reason = "it takes minutes")]
+fn say(what: &str) {
+    println!("{what}");
+}
