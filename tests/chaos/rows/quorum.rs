@@ -176,6 +176,8 @@ pub(crate) async fn three(knobs: Knobs) -> Outcome {
         slowest = slowest.max(scene.stage.flows_again(Duration::from_secs(60)).await);
         scene.faulty();
     }
+    // What is looked at in the end is asked of the cluster too.
+    whole = whole.max(cluster.whole().await);
     scene.outcome.figure("kills", kills);
     scene.outcome.figure("cuts", cuts);
     scene.outcome.figure("slowest_back_s", round(slowest.as_secs_f64()));

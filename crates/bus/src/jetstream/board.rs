@@ -131,6 +131,7 @@ impl Follower {
         loop {
             if let Err(lost) = self.follow().await {
                 tracing::debug!(%lost, "following the directory begins again");
+                self.connection.unanswered();
                 sleep(PAUSE).await;
             }
         }

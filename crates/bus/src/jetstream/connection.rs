@@ -96,7 +96,7 @@ impl Connection {
         Ok(Self { client, context, request_timeout: config.request_timeout, silence })
     }
 
-    /// The server answered what it was asked.
+    /// The server did what takes its cluster: it stored an event, or let one be fetched.
     pub(super) fn answered(&self) {
         if let Some(silence) = &self.silence {
             silence.broken();
@@ -157,10 +157,9 @@ impl Connection {
             _ => ApiError::Refused(error.to_string()),
         });
         let answer = answer.and_then(|answer| read(&answer.payload));
+        // That it answers is no sign that it is of use: a server that is cut off still tells of its streams.
         if matches!(answer, Err(ApiError::Unavailable)) {
             self.unanswered();
-        } else {
-            self.answered();
         }
         answer
     }

@@ -136,12 +136,17 @@ impl Consumer for JetStreamConsumer {
         let (max, wait) = (max.max(1), wait.saturating_sub(started.elapsed()));
         let mut replies = self.pull(max, wait).await?;
         let (deliveries, end) = self.gather(&mut replies, max, wait).await;
-        if !deliveries.is_empty() {
+        if !deliveries.is_empty() || end == End::Complete {
+            self.connection.answered();
             return Ok(deliveries);
         }
         match end {
             End::Complete | End::Lost => Ok(deliveries),
-            End::Silent => self.look().await.map(|()| deliveries),
+            // A 2.9 server that had nothing in time; what the consumer tells of itself, its leader tells.
+            End::Silent => self.look().await.map(|()| {
+                self.connection.answered();
+                deliveries
+            }),
             End::Missing => Err(ConsumeError::Missing),
             End::Refused(why) => Err(ConsumeError::Failed(why)),
         }

@@ -6,39 +6,46 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// For how long one server has answered nothing but pings.
+/// For how long one server has been of no use.
 #[derive(Debug)]
 pub(super) struct Silence {
     /// Longer than that, and it is left.
     patience: Duration,
-    since: Mutex<Option<Instant>>,
+    unanswered: Mutex<Option<Unanswered>>,
+}
+
+/// A row of questions without an answer.
+#[derive(Clone, Copy, Debug)]
+struct Unanswered {
+    first: Instant,
+    last: Instant,
 }
 
 impl Silence {
     /// Nothing was asked yet.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { patience, since: Mutex::default() }
+        Self { patience, unanswered: Mutex::default() }
     }
 
-    /// The server answered.
+    /// The server did what only one that belongs to its cluster can do.
     pub(super) fn broken(&self) {
         *self.lock() = None;
     }
 
-    /// The server did not answer, or nobody behind it did: whether it is to be left now. The next one has as long.
+    /// The server did not answer, or nobody behind it did: whether it is to be left now. The next one has as long. What
+    /// went unanswered longer ago than our patience is forgotten: it has nothing to do with this.
     pub(super) fn is_too_long(&self) -> bool {
-        let mut since = self.lock();
-        let began = *since.get_or_insert_with(Instant::now);
-        let too_long = began.elapsed() >= self.patience;
-        if too_long {
-            *since = None;
-        }
+        let (mut unanswered, now) = (self.lock(), Instant::now());
+        let row = unanswered.filter(|row| now - row.last < self.patience);
+        let first = row.map_or(now, |row| row.first);
+        let too_long = now - first >= self.patience;
+        *unanswered = (!too_long).then_some(Unanswered { first, last: now });
         too_long
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Unanswered>> {
         // One value, whole at any time.
-        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,5 +69,7 @@ mod tests {
         assert!(!after(1).await, "the next server has as long");
         assert!(!after(19).await);
         assert!(after(1).await);
+        assert!(!after(5).await);
+        assert!(!after(20).await, "what was so long ago does not count");
     }
 }
