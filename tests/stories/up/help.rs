@@ -40,5 +40,5 @@ async fn every_command_has_help_with_an_example() {
     ] {
         assert!(seen.contains(&format!("casewire {name}")), "{name}: {seen:?}");
     }
-    assert_eq!(seen.len(), 30, "{seen:?}");
+    assert_eq!(seen.len(), 31, "{seen:?}");
 }
