@@ -13,8 +13,7 @@ use casewire_twilio::webhook::status_url;
 use chrono::Utc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
-use tracing::field::Empty;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, info_span};
 
 use crate::backoff::doubled;
 use crate::breakers::Breakers;
@@ -75,17 +74,8 @@ impl Post {
             if begun.duration_since(claimed_at) >= window {
                 return self.too_late(message);
             }
-            let span = info_span!(
-                "POST",
-                otel.kind = "client",
-                http.request.method = "POST",
-                url.template = "/2010-04-01/Accounts/{account}/Messages.json",
-                sms.outcome = Empty,
-                error.type = Empty,
-            );
-            let outcome = self.deps.provider.send(&credentials, &send).instrument(span.clone()).await;
-            self.metrics.sends.attempt(&outcome, begun.elapsed(), &span);
-            drop(span);
+            let outcome = self.deps.provider.send(&credentials, &send).await;
+            self.metrics.sends.attempt(&outcome, begun.elapsed(), &Span::current());
             let SendOutcome::AccountRefused { http_status, code } = outcome else {
                 return self.meaning(message, outcome);
             };

@@ -10,6 +10,7 @@ mod chores;
 mod credentials;
 mod database;
 mod directory;
+mod events;
 mod metrics;
 mod pace;
 mod pipeline;

@@ -15,13 +15,13 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::field::Empty;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::backoff::Backoff;
-use crate::metrics::{CONSUMER, Metrics, disposition};
+use crate::events::Events;
+use crate::metrics::{Metrics, disposition};
 use crate::suspicion::{self, Round};
-use crate::{Deps, batch, reading};
+use crate::{Deps, batch};
 
 pub(crate) struct Pipeline {
     pub(crate) shard: u32,
@@ -244,75 +244,4 @@ impl Pipeline {
         // A text may have been answered, a report may have settled what held a later text back.
         self.queued.notify_one();
     }
-}
-
-/// The events of one round, read.
-struct Events {
-    given_up: bool,
-    deliveries: Vec<Delivery>,
-    commands: Vec<Command>,
-    spans: Vec<Span>,
-}
-
-impl Events {
-    fn read(round: Round, settings: &config::Worker) -> Self {
-        let Round { given_up, deliveries } = round;
-        let read = |delivery: &Delivery| {
-            let span = span(delivery);
-            let mut command = match given_up {
-                true => reading::untouched(delivery, settings.most_deliveries),
-                false => command(delivery),
-            };
-            command.belongs_to(trace::parent_of(&span));
-            (command, span)
-        };
-        let (commands, spans) = deliveries.iter().map(read).unzip();
-        Self { given_up, deliveries, commands, spans }
-    }
-}
-
-impl Events {
-    /// The span of deciding them together: part of the first one's trace, linked to the others'.
-    fn decision(&self) -> Span {
-        let mut spans = self.spans.iter();
-        let first = spans.next().and_then(Span::id);
-        let count = self.commands.len();
-        let span = tracing::info_span!(parent: first, "decide", messaging.batch.message_count = count);
-        spans.for_each(|other| trace::link_to(&span, other));
-        span
-    }
-}
-
-fn command(delivery: &Delivery) -> Command {
-    match &delivery.event {
-        Ok(event) => reading::command(event),
-        Err(bytes) => reading::undecodable(bytes, Utc::now()),
-    }
-}
-
-/// The span of one event's handling: part of the webhook's trace on its first delivery, a trace of its own on others,
-/// and linked to where it was published on all.
-fn span(delivery: &Delivery) -> Span {
-    let span = tracing::info_span!(
-        parent: None,
-        "process inbound",
-        otel.kind = "consumer",
-        messaging.system = "nats",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.template = "in.{shard}.{kind}",
-        messaging.consumer.group.name = CONSUMER,
-        messaging.message.id = Empty,
-        messaging.message.delivery_count = delivery.attempt,
-        disposition = Empty,
-        sms.status = Empty,
-    );
-    if let Ok(event) = &delivery.event {
-        span.record("messaging.message.id", event.dedupe_id.as_str());
-        if delivery.attempt == 1 {
-            trace::set_parent(&span, &event.trace);
-        }
-        trace::link(&span, &event.trace);
-    }
-    span
 }

@@ -89,7 +89,8 @@ fn is_followed(spans: &[Span]) -> &Span {
     only(spans, "decide", Some(process));
     let send = only(spans, "send sms", Some(process));
     let post = only(spans, "POST", Some(send));
-    assert_eq!((post.kind, post.says("sms.outcome")), (SpanKind::Client, "accepted"));
+    assert_eq!((post.kind, post.says("outcome")), (SpanKind::Client, "accepted"));
+    assert_eq!(post.says("http.response.status_code"), "201");
     send
 }
 

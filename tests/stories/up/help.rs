@@ -43,5 +43,5 @@ async fn every_command_has_help_with_an_example() {
     ] {
         assert!(seen.contains(&format!("casewire {name}")), "{name}: {seen:?}");
     }
-    assert_eq!(seen.len(), 33, "{seen:?}");
+    assert_eq!(seen.len(), 34, "{seen:?}");
 }

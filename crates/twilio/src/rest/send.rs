@@ -86,7 +86,18 @@ struct Created {
 
 impl Client {
     /// Sends a text: one POST, whatever happens. The caller has recorded the attempt before.
-    #[tracing::instrument(name = "twilio.send", skip_all, fields(outcome))]
+    #[tracing::instrument(
+        name = "POST",
+        skip_all,
+        fields(
+            otel.kind = "client",
+            http.request.method = "POST",
+            http.response.status_code,
+            url.template = "/2010-04-01/Accounts/{account}/Messages.json",
+            outcome,
+            error.code,
+        )
+    )]
     pub async fn send(&self, credentials: &Credentials, send: &Send<'_>) -> SendOutcome {
         let sender = if send.from.is_messaging_service() { "MessagingServiceSid" } else { "From" };
         let form = [
@@ -96,12 +107,17 @@ impl Client {
             ("StatusCallback", send.status_callback),
         ];
         let request = self.http.post(self.url(credentials, &["Messages.json"])).form(&form);
+        let span = tracing::Span::current();
         let outcome = match self.call(request, credentials).await {
-            Ok(answer) => outcome(&answer),
+            Ok(answer) => {
+                span.record("http.response.status_code", answer.status.as_u16());
+                span.record("error.code", answer.code());
+                outcome(&answer)
+            }
             Err(reason @ Trouble::Unreachable) => SendOutcome::NotProcessed { reason, retry_after: None },
             Err(reason) => SendOutcome::Uncertain { reason },
         };
-        tracing::Span::current().record("outcome", outcome.class());
+        span.record("outcome", outcome.class());
         outcome
     }
 }

@@ -95,7 +95,7 @@ impl Sends {
         metrics.register(&catalogue::DUPLICATE_SENDS, self.duplicates.clone());
     }
 
-    /// The provider was asked to send a text, and this came of it; `span` is that of the request.
+    /// The provider was asked to send a text, and this came of it; `span` is that of the attempt.
     pub(crate) fn attempt(&self, outcome: &SendOutcome, took: Duration, span: &Span) {
         let (name, status_class) = classes(outcome);
         let code = match outcome {
@@ -103,10 +103,6 @@ impl Sends {
             _ => None,
         };
         self.attempts.get_or_create(&Attempt { outcome: name, error_code: error_code(code) }).inc();
-        span.record("sms.outcome", name);
-        if status_class != "2xx" {
-            span.record("error.type", code.map_or_else(|| name.to_owned(), |code| code.to_string()));
-        }
         self.requested("send", status_class, took, span);
         if name == "throttled" {
             self.throttled.inc();
