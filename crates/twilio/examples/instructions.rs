@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-#[path = "../benches/sample.rs"]
+#[path = "../benches/sample/mod.rs"]
 mod sample;
 
 fn main() -> Result<(), Box<dyn Error>> {
