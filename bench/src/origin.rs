@@ -28,10 +28,15 @@ pub(crate) fn note(found: Vec<Finding>, plan: &Plan) -> Result<Vec<Finding>> {
     Ok(found.into_iter().map(|finding| Finding { origin: origin.clone(), ..finding }).collect())
 }
 
+/// The commit, and whether anything differs from it. Results do, after the first measure of a run.
 fn commit() -> String {
-    // Results change with every run: they are no part of what was measured.
-    let said = said("git", &["describe", "--always", "--dirty", "--exclude=*"]);
-    if said.is_empty() { "unknown".to_owned() } else { said }
+    let commit = said("git", &["rev-parse", "--short", "HEAD"]);
+    let changed = said("git", &["status", "--porcelain", "--", ".", ":!bench/results"]);
+    match (commit.is_empty(), changed.is_empty()) {
+        (true, _) => "unknown".to_owned(),
+        (false, true) => commit,
+        (false, false) => commit + "-dirty",
+    }
 }
 
 fn machine() -> String {

@@ -94,8 +94,14 @@ pub(crate) async fn against_pgbench(plan: &Plan) -> Result<Vec<Finding>> {
     let cpu = rounds.iter().map(|(ours, _)| ours.cpu);
     let each = "a transaction a text";
     Ok(vec![
-        Finding::compared("worker: texts to cases", "/s", each, usual, Goal::RatioAtLeast(3.0)),
-        Finding::compared("worker: texts to cases", "/s", "set-based SQL", set, Goal::RatioAtLeast(0.5)),
+        Finding::compared("worker and pgbench: texts to cases", "/s", each, usual, Goal::RatioAtLeast(3.0)),
+        Finding::compared(
+            "worker and set-based SQL: texts to cases",
+            "/s",
+            "set-based SQL",
+            set,
+            Goal::RatioAtLeast(0.5),
+        ),
         Finding::alone("worker: processor time of 10,000 texts", "s", cpu, Goal::None),
     ])
 }
