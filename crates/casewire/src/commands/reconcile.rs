@@ -50,6 +50,7 @@ async fn finished(here: &Installation, id: Uuid) -> anyhow::Result<Reconciliatio
     loop {
         let report = here.store.reconciliation(id).await?;
         if let Some(done) = report.as_ref().filter(|report| report.finished_at.is_some()) {
+            progress.count(done);
             progress.end();
             return Ok(done.clone());
         }
