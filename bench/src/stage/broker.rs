@@ -14,6 +14,9 @@ use super::line;
 
 /// Streams of each family.
 pub(crate) const SHARDS: u32 = 4;
+/// All streams' limits together. The server would take a part of what is free on the disk, and refuse some of them;
+/// they are emptied after every window and hold little.
+const ROOM: &str = "max_file_store: 64GB";
 const CONNECT: Duration = Duration::from_secs(20);
 
 /// Whose streams.
@@ -60,10 +63,11 @@ pub(crate) struct Broker {
 impl Broker {
     /// Starts a current server and makes every stream; the directory hangs in its bucket.
     pub(crate) async fn start(sync: Sync) -> Result<Self> {
-        let server = match sync {
-            Sync::Default => NatsServer::start_program(nats_current()?, "").await?,
-            Sync::Always => NatsServer::start_synced(nats_current()?).await?,
+        let sync = match sync {
+            Sync::Default => "",
+            Sync::Always => "sync_interval: always",
         };
+        let server = NatsServer::start_storing(nats_current()?, &format!("{ROOM}\n{sync}")).await?;
         // As `casewire migrate` would make them: a worker refuses streams that are set up otherwise.
         let usual = config::Stream::default();
         let config = JetStreamConfig {

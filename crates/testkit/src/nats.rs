@@ -49,9 +49,10 @@ impl NatsServer {
         Self::start_on(program, "", extra).await
     }
 
-    /// A server that acknowledges nothing before it is on the disk, of a version that can (2.10 and later).
-    pub async fn start_synced(program: PathBuf) -> Result<Self> {
-        Self::start_on(program, "sync_interval: always", "").await
+    /// The same with lines for JetStream: `sync_interval: always` (2.10 and later) acknowledges nothing before it is on
+    /// the disk.
+    pub async fn start_storing(program: PathBuf, storage: &str) -> Result<Self> {
+        Self::start_on(program, storage, "").await
     }
 
     async fn start_on(program: PathBuf, storage: &str, extra: &str) -> Result<Self> {
