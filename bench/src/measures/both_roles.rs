@@ -37,7 +37,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
     front.wait_until_ready(&format!("http://{ops}/readyz"), START).await?;
     let both = Both { stage, database, address: listen, _processes: [worker, front] };
     both.window(Duration::from_secs(1)).await?;
-    let length = plan.size(Duration::from_secs(20), Duration::from_secs(3));
+    let length = plan.size(Duration::from_secs(20), Duration::from_secs(2));
     let rounds = plan.rounds("webhook to case", async || both.window(length).await).await?;
     let note = "300 webhooks/s, from the intended time to PostgreSQL's commit timestamp, fsync on";
     let of = |part: f64| rounds.iter().map(move |latencies| latencies.percentile(part));

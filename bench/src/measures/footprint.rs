@@ -15,7 +15,7 @@ use crate::vitals;
 
 const MANY_CONNECTIONS: usize = 256;
 /// Webhooks of one window: requests are made before it, and lie in memory.
-const CHUNK: u64 = 100_000;
+const CHUNK: usize = 100_000;
 
 /// What one process was found to take, in MiB.
 #[derive(Clone, Copy)]
@@ -32,7 +32,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
     let starts = plan.rounds("start to ready", async || start(plan, &broker).await).await?;
     let Memory { idle, many, later } = memory(plan, &broker).await?;
     let size = std::fs::metadata(plan.programs.casewire())?.len() as f64 / f64::from(1 << 20);
-    let webhooks = plan.size("10⁶", "10⁵");
+    let webhooks = plan.size("10⁶", "25,000");
     Ok(vec![
         Finding::alone("ingest: start to ready", "ms", starts, Goal::AtMost(100.0)),
         Finding::alone("ingest: memory, idle", "MiB", [idle], Goal::AtMost(20.0)),
@@ -64,12 +64,12 @@ async fn memory(plan: &Plan, broker: &Broker) -> Result<Memory> {
     let idle = vitals::memory_mib(pid)?;
     let mut texts = line::texts(Senders::zipf(20_000));
     plan.progress.step("256 connections");
-    let some = texts.requests(CHUNK as usize / 4);
+    let some = texts.requests(CHUNK / 4);
     front.window(broker, some, Load::Closed { connections: MANY_CONNECTIONS }).await?;
     let many = vitals::memory_mib(pid)?;
     plan.progress.step("many webhooks");
     for _ in 0..plan.size(10, 1) {
-        let requests = texts.requests(CHUNK as usize);
+        let requests = texts.requests(plan.size(CHUNK, CHUNK / 4));
         front.window(broker, requests, Load::Closed { connections: CONNECTIONS }).await?;
     }
     Ok(Memory { idle, many, later: vitals::memory_mib(pid)? })

@@ -34,9 +34,9 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
     let (broker, twilio) = (Broker::start(Sync::Default).await?, Twilio::start()?);
     let books =
         Books::start(&plan.programs, &broker, &twilio.url, 1).await?.with("SERVER__PUBLIC_URL", NOWHERE);
-    let unlimited = Outbox { lines: 1, each: plan.size(40_000, 4_000), a_second: 1_000_000 };
+    let unlimited = Outbox { lines: 1, each: plan.size(40_000, 2_000), a_second: 1_000_000 };
     let free = plan.rounds("unlimited", async || send(plan, &books, &unlimited).await).await?;
-    let seconds = plan.size(20, 6);
+    let seconds = plan.size(20, 4);
     let limited = Outbox { lines: LINES, each: LIMIT * seconds, a_second: LIMIT };
     let kept = plan.rounds("50 lines at 10/s each", async || send(plan, &books, &limited).await).await?;
     let limit = (LINES * LIMIT) as f64;

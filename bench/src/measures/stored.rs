@@ -7,7 +7,7 @@ use anyhow::Result;
 use casewire_testkit::Casewire;
 
 use super::worker::{Size, Stage};
-use crate::finding::{Finding, Goal};
+use crate::finding::{Finding, Goal, figure};
 use crate::load::{self, Requests};
 use crate::plan::Plan;
 use crate::stage::books::{Books, Database};
@@ -30,12 +30,12 @@ async fn store(books: &Books, name: &str, cases: u64, each: u64) -> Result<Datab
 }
 
 pub(crate) async fn worker(plan: &Plan) -> Result<Vec<Finding>> {
-    let (cases, each) = plan.size((1_000_000, 10), (20_000, 10));
+    let (cases, each) = plan.size((1_000_000, 10), (5_000, 10));
     plan.progress.begin("stored", plan.rounds * 2 + 1);
     plan.progress.step("storing the history");
     let stage = Stage::start(plan).await?;
     let stored = store(&stage.books, "stored", cases, each).await?;
-    let size = plan.size(Size { texts: 100_000, senders: 10_000 }, Size { texts: 10_000, senders: 1_000 });
+    let size = plan.size(Size { texts: 100_000, senders: 10_000 }, Size { texts: 5_000, senders: 500 });
     let round = std::cell::Cell::new(0);
     let rounds = plan
         .turns(
@@ -49,7 +49,7 @@ pub(crate) async fn worker(plan: &Plan) -> Result<Vec<Finding>> {
         )
         .await?;
     let rates = rounds.iter().map(|(stored, empty)| (stored.rate, empty.rate));
-    let name = format!("worker with {} million texts stored", (cases * each) as f64 / 1e6);
+    let name = format!("worker with {} texts stored", figure((cases * each) as f64));
     Ok(vec![Finding::compared(&name, "/s", "empty database", rates, Goal::RatioAtLeast(0.8))])
 }
 
@@ -99,7 +99,7 @@ pub(crate) async fn desk(plan: &Plan) -> Result<Vec<Finding>> {
     plan.progress.begin("desk", plan.rounds * 4 + 1);
     plan.progress.step("storing the histories");
     let stage = Stage::start(plan).await?;
-    let (many, few) = (plan.size(1_000_000, 50_000), 1_000);
+    let (many, few) = (plan.size(1_000_000, 20_000), 1_000);
     let (large, small) =
         (store(&stage.books, "many", many, 2).await?, store(&stage.books, "few", few, 2).await?);
     let large = Desk::start(plan, &stage.books, &large, many).await?;

@@ -55,7 +55,7 @@ async fn webhooks(plan: &Plan) -> Result<Vec<Finding>> {
 
 async fn cases(plan: &Plan) -> Result<Vec<Finding>> {
     plan.progress.step("starting");
-    let (texts, senders) = plan.size((50_000, 5_000), (5_000, 500));
+    let (texts, senders) = plan.size((50_000, 5_000), (3_000, 300));
     let rounds = plan
         .turns(
             ["texts to cases", "SQLite's own limit"],

@@ -70,7 +70,7 @@ pub(super) struct Size {
 
 impl Size {
     pub(super) fn of(plan: &Plan) -> Self {
-        plan.size(Self { texts: 200_000, senders: 20_000 }, Self { texts: 20_000, senders: 2_000 })
+        plan.size(Self { texts: 200_000, senders: 20_000 }, Self { texts: 10_000, senders: 1_000 })
     }
 }
 
