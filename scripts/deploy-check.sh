@@ -38,11 +38,10 @@ else
   mkdir "$work/nats/secrets"
   echo 'CASEWIRE_PASSWORD: "x"' >"$work/nats/secrets/nats-password.conf"
 fi
-cp deploy/nats/nats.conf "$work/nats/"
-.tools/nats/bin/nats-server -t -c "$work/nats/nats.conf"
-ln -s "$work/nats/secrets" "$work/nats-secrets"
-cp deploy/k8s/overlays/dev/nats.conf "$work/nats/dev.conf"
-.tools/nats/bin/nats-server -t -c "$work/nats/dev.conf"
+cp -R deploy/nats "$work/nats/conf"
+.tools/nats/bin/nats-server -t -c "$work/nats/conf/nats.conf"
+cp deploy/k8s/overlays/dev/nats.conf "$work/nats/conf/"
+.tools/nats/bin/nats-server -t -c "$work/nats/conf/nats.conf"
 
 echo "deploy/k8s: each overlay renders, in the schemas of Kubernetes"
 for overlay in dev prod; do

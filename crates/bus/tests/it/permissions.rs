@@ -15,9 +15,9 @@ use crate::rig::{PATIENCE, Settings, event, fetch};
 
 const PASSWORD: &str = "0123456789abcdef";
 
-/// A server at which who may what is as `deploy/nats/nats.conf` says.
+/// A server at which who may what is as `deploy/nats/authorization.conf` says.
 async fn as_deployed() -> Result<NatsServer> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats/nats.conf");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats/authorization.conf");
     let deployed = std::fs::read_to_string(file)?;
     let at = deployed.find("\nauthorization {").context("nobody is authorised")?;
     NatsServer::start_with(&format!("CASEWIRE_PASSWORD: \"{PASSWORD}\"\n{}", &deployed[at..])).await

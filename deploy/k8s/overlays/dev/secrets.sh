@@ -16,7 +16,7 @@ fi
 if absent casewire-stream; then
   password=$(hex)
   kubectl -n $namespace create secret generic casewire-stream --from-literal="password=$password" \
-    --from-literal="nats-authorization.conf=authorization { user: casewire, password: \"$password\" }"
+    --from-literal="nats-password.conf=CASEWIRE_PASSWORD: \"$password\""
 fi
 if absent casewire-database; then
   password=$(hex)
