@@ -3,6 +3,9 @@
 #[path = "../stories/kit/balancer.rs"]
 #[expect(dead_code, reason = "a role can stand behind it; here each is called itself")]
 mod balancer;
+#[path = "../stories/kit/collector.rs"]
+#[expect(dead_code, reason = "the stories look at kinds")]
+mod collector;
 #[path = "../stories/kit/desk.rs"]
 #[expect(dead_code, reason = "the stories use the rest")]
 mod desk;
@@ -15,6 +18,7 @@ mod role;
 use casewire_testkit::Casewire;
 use casewire_testkit::process::Start;
 
+pub(crate) use collector::{Collector, Span};
 pub(crate) use desk::Desk;
 pub(crate) use hook::{Hook, message_sid};
 pub(crate) use role::{Environment, Role};

@@ -6,13 +6,16 @@
 mod compose;
 mod kit;
 mod scraper;
+#[path = "../stories/canaries/search.rs"]
+mod search;
+mod seen;
 mod stack;
 
 use std::path::Path;
 use std::time::Duration;
 
 use casewire_testkit::eventually;
-use kit::{Desk, message_sid};
+use kit::{Collector, Desk, message_sid};
 use reqwest::StatusCode;
 use scraper::{Scraper, panels};
 use secrecy::ExposeSecret;
@@ -26,42 +29,63 @@ const PAUSE: Duration = Duration::from_secs(2);
 const UNREACHABLE: &str = "+15005553003";
 /// Not a mobile number: the provider refuses it.
 const REFUSED: &str = "+15005550009";
+/// What customers and agents write, as it is looked for.
+const TEXT: &str = "zq7heater";
+const REPLY: &str = "zq7answer";
+/// Who fills the stream.
+const TALKER: &str = "+12065550300";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn composes_services_survive_kills_fill_every_panel_and_raise_and_clear_the_right_alerts() {
-    let mut stack = Stack::start().await;
+    let collector = Collector::start();
+    let mut stack = Stack::start(&collector).await;
     let addresses: Vec<_> = stack.roles().map(|role| (role.name, address(&role.ops("")))).collect();
     let scraper = Scraper::start(&addresses).await;
     say("everything is up");
 
-    let desk = Desk::new(&stack.desk.url(), &stack.command(&["token", "create", "--name", "verify"]).await);
+    let token = stack.command(&["token", "create", "--name", "verify"]).await;
+    let desk = Desk::new(&stack.desk.url(), &token);
     let live = desk.get("/events").send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
     work(&stack, &desk).await;
     no_panel_is_empty(&scraper).await;
     drop(live);
+    eventually("one trace leads from a webhook to a delivery", SETTLED, async || {
+        seen::is_followed(&collector)
+    })
+    .await
+    .unwrap();
+    say("one trace leads from a webhook to a delivery");
 
     each_role_is_killed_and_comes_back(&stack, &desk).await;
     no_worker(&stack, &scraper).await;
     a_bad_token(&stack, &desk, &scraper).await;
     a_full_stream(&mut stack, &scraper).await;
+
+    let numbers = [&customer(1), &customer(7), UNREACHABLE, REFUSED, TALKER];
+    let canaries = seen::canaries(&stack, &[TEXT, REPLY], &numbers, &token);
+    seen::nothing_personal(&stack, &scraper, &collector, &canaries).await;
+}
+
+fn customer(n: usize) -> String {
+    format!("+120655501{n:02}")
 }
 
 /// A little of everything: texts, a repeat, a forgery, words of opting out, replies that arrive and that do not.
 async fn work(stack: &Stack, desk: &Desk) {
-    let customers = (0..10).map(|n| format!("+120655501{n:02}"));
+    let customers = (0..10).map(customer);
     for from in customers.chain([UNREACHABLE.to_owned(), REFUSED.to_owned()]) {
         let sid = message_sid();
         for _ in 0..2 {
-            let answer = stack.hook.text(&sid, &from, "my heater is broken").await.unwrap();
+            let answer = stack.hook.text(&sid, &from, &format!("my {TEXT} is broken")).await.unwrap();
             assert_eq!(answer.status(), StatusCode::OK);
         }
     }
     for word in ["STOP", "START", "HELP"] {
-        stack.hook.text(&message_sid(), "+12065550100", word).await.unwrap();
+        stack.hook.text(&message_sid(), &customer(0), word).await.unwrap();
     }
     let forged = kit::Hook { token: "forged".into(), ..stack.hook.clone() };
-    let refused = forged.text(&message_sid(), "+12065550100", "hello").await.unwrap();
+    let refused = forged.text(&message_sid(), &customer(0), TEXT).await.unwrap();
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let nobody = Desk::new(&stack.desk.url(), "nobody").get("/cases").send().await.unwrap();
     assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
@@ -70,7 +94,7 @@ async fn work(stack: &Stack, desk: &Desk) {
         .unwrap();
     for case in desk.cases("").await {
         let number = case["number"].as_str().unwrap();
-        let (status, said) = desk.reply(number, "We are on our way.", number).await;
+        let (status, said) = desk.reply(number, &format!("{REPLY}: we are on our way."), number).await;
         assert!(status.is_success(), "{said}");
     }
 }
@@ -109,6 +133,7 @@ async fn no_worker(stack: &Stack, scraper: &Scraper) {
         worker.end().await;
     }
     scraper.alert("RoleDown", ", role=\"worker\"", true).await;
+    scraper.alert("RoleDown", ", role!=\"worker\"", false).await;
     for worker in &stack.workers {
         worker.start().await;
     }
@@ -136,16 +161,11 @@ async fn a_bad_token(stack: &Stack, desk: &Desk, scraper: &Scraper) {
 
 async fn a_full_stream(stack: &mut Stack, scraper: &Scraper) {
     let fill = "max(casewire_stream_bytes / casewire_stream_limit_bytes) > 0.85";
-    let long = "x".repeat(1500);
-    eventually("a shard is nearly full", SETTLED, async || {
-        for _ in 0..20 {
-            stack.hook.text(&message_sid(), "+12065550300", &long).await.unwrap();
-        }
-        scraper.found(fill).await > 0
-    })
-    .await
-    .unwrap();
+    fill_until(stack, scraper, "a shard is nearly full", fill).await;
     scraper.alert("StreamNearlyFull", "", true).await;
+    // What the shard refuses is answered 200 all the same: ingest's spill takes it.
+    fill_until(stack, scraper, "the shard refuses", "casewire_spill_events > 0").await;
+    scraper.alert("SpillInUse", "", true).await;
     // The sweepers empty it in time; these are in a hurry.
     for worker in &mut stack.workers {
         worker.end().await;
@@ -154,6 +174,22 @@ async fn a_full_stream(stack: &mut Stack, scraper: &Scraper) {
         worker.start().await;
     }
     scraper.alert("StreamNearlyFull", "", false).await;
+    scraper.alert("SpillInUse", "", false).await;
+}
+
+/// Somebody texts on and on, and is answered well.
+async fn fill_until(stack: &Stack, scraper: &Scraper, what: &str, query: &str) {
+    let long = TEXT.repeat(1500 / TEXT.len());
+    eventually(what, SETTLED, async || {
+        for _ in 0..20 {
+            let answer = stack.hook.text(&message_sid(), TALKER, &long).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+        }
+        scraper.found(query).await > 0
+    })
+    .await
+    .unwrap();
+    say(what);
 }
 
 /// `host:port` of a URL.

@@ -51,6 +51,17 @@ impl Scraper {
         answer["data"]["result"].as_array().unwrap().len()
     }
 
+    /// Every series with its labels and every exemplar, since the beginning.
+    pub(crate) async fn everything(&self) -> String {
+        let since = [("start", "0"), ("end", "9999999999")];
+        let of = async |path: &str, query: (&str, &str)| {
+            let asked = self.client.get(format!("{}/api/v1/{path}", self.url)).query(&since).query(&[query]);
+            asked.send().await.unwrap().text().await.unwrap()
+        };
+        let series = of("series", ("match[]", "{__name__=~\".+\"}")).await;
+        series + &of("query_exemplars", ("query", "{__name__=~\".+\"}")).await
+    }
+
     /// Waits until an alert fires, or does so no more.
     pub(crate) async fn alert(&self, name: &str, labels: &str, fires: bool) {
         let query = format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"{labels}}}");
@@ -104,8 +115,9 @@ fn hurried(mut rules: Value) -> Value {
 /// Every query of every dashboard, with where it stands, and with what the viewer chooses left open.
 pub(crate) fn panels() -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for name in ["overview", "ingest", "worker", "outbound"] {
-        let path = Path::new(ROOT).join(format!("deploy/grafana/dashboards/{name}.json"));
+    for file in std::fs::read_dir(Path::new(ROOT).join("deploy/grafana/dashboards")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().display().to_string();
         let board: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         for panel in board["panels"].as_array().unwrap() {
             for target in panel["targets"].as_array().into_iter().flatten() {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use casewire_testkit::{NatsServer, Postgres};
+use casewire_testkit::{NatsServer, Postgres, nats_current};
 use tempfile::TempDir;
 
 use super::compose::Compose;
-use super::kit::{Environment, Hook, Role, casewire};
+use super::kit::{Collector, Environment, Hook, Role, casewire};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const ACCOUNT: &str = "AC00000000000000000000000000000000";
@@ -23,19 +23,21 @@ pub(crate) struct Stack {
     pub(crate) desk: Role,
     pub(crate) simulator: Role,
     pub(crate) hook: Hook,
-    _nats: NatsServer,
+    pub(crate) nats: NatsServer,
     _postgres: Postgres,
     cli: Environment,
+    secrets: PathBuf,
     folder: TempDir,
 }
 
 impl Stack {
-    /// Starts everything in compose's order.
-    pub(crate) async fn start() -> Self {
-        let (compose, folder) = (Compose::read(), TempDir::new().unwrap());
+    /// Starts everything in compose's order, with what it starts beside the profile `observability`.
+    pub(crate) async fn start(collector: &Collector) -> Self {
+        let compose = Compose::read(&[("COMPOSE_PROFILES", "observability")]);
+        let folder = TempDir::new().unwrap();
         let secrets = make_secrets(folder.path());
-        let read = |name: &str| std::fs::read_to_string(secrets.join(name)).unwrap().trim().to_owned();
-        let nats = NatsServer::start_with(&read("stream/nats-authorization.conf")).await.unwrap();
+        let read = |name: &str| secret(&secrets, name);
+        let nats = nats(&secrets).await;
         let postgres = Postgres::start().await.unwrap();
         let database = postgres.database().await.unwrap();
         let url = format!("{}\n", database.replacen('@', &format!(":{}@", read("database/password")), 1));
@@ -47,6 +49,7 @@ impl Stack {
             ("nats://nats:4222", nats.url()),
             ("http://simulator:8080", simulator.url()),
             ("http://ingest:8080", ingest.url()),
+            ("http://otel-collector:4318", collector.url().to_owned()),
             ("/run/secrets", secrets.display().to_string()),
             ("/var/lib/casewire/spill", folder.path().join("spill").display().to_string()),
         ];
@@ -57,6 +60,9 @@ impl Stack {
             variables.retain(|(name, _)| !name.ends_with("LISTEN"));
             variables.push(("CASEWIRE_STREAM__MAX_BYTES".to_owned(), SHARD.to_owned()));
             variables.push(("CASEWIRE_STREAM__DUPLICATE_WINDOW".to_owned(), "2s".to_owned()));
+            // Every trace, and logs of all that happens, so that there is something to be found in them.
+            variables.push(("CASEWIRE_TELEMETRY__SAMPLE_RATIO".to_owned(), "1".to_owned()));
+            variables.push(("CASEWIRE_TELEMETRY__LOG_FILTER".to_owned(), "debug".to_owned()));
             variables
         };
         environment("simulator").into_iter().for_each(|variable| simulator.set(variable));
@@ -76,8 +82,9 @@ impl Stack {
             cli: environment("cli"),
             ingest,
             simulator,
-            _nats: nats,
+            nats,
             _postgres: postgres,
+            secrets,
             folder,
         };
         stack.roles().for_each(Role::spawn);
@@ -90,6 +97,11 @@ impl Stack {
 
     pub(crate) fn roles(&self) -> impl Iterator<Item = &Role> {
         [&self.simulator, &self.ingest, &self.desk].into_iter().chain(&self.workers)
+    }
+
+    /// One of the secrets that compose's first service made.
+    pub(crate) fn secret(&self, name: &str) -> String {
+        secret(&self.secrets, name)
     }
 
     /// A command as `docker compose run --rm cli` runs it; what it printed.
@@ -113,6 +125,19 @@ impl Stack {
         let file = file.to_str().unwrap();
         self.command(&["account", "rotate-token", ACCOUNT, "--auth-token-file", file, "--drop-old"]).await;
     }
+}
+
+fn secret(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(name)).unwrap().trim().to_owned()
+}
+
+/// The nats-server that compose names, with its way of storing and its one user, who may what casewire does.
+async fn nats(secrets: &Path) -> NatsServer {
+    let users = std::fs::read_to_string(format!("{ROOT}/deploy/nats/authorization.conf")).unwrap();
+    let include = "include \"../secrets/nats-password.conf\"";
+    assert!(users.contains(include), "authorization.conf takes its password from elsewhere");
+    let users = users.replace(include, &secret(secrets, "stream/nats-password.conf"));
+    NatsServer::start_on(nats_current().unwrap(), "sync_interval: always", &users).await.unwrap()
 }
 
 /// Runs the script that compose runs first.

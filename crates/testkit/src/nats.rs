@@ -55,7 +55,8 @@ impl NatsServer {
         Self::start_on(program, storage, "").await
     }
 
-    async fn start_on(program: PathBuf, storage: &str, extra: &str) -> Result<Self> {
+    /// Another program, with lines for JetStream and `extra` ones.
+    pub async fn start_on(program: PathBuf, storage: &str, extra: &str) -> Result<Self> {
         let mut tries = 0;
         loop {
             tries += 1;

@@ -158,7 +158,7 @@ async fn said(role: &Role) -> [(String, Vec<u8>); 2] {
     role.end().await;
     [
         (format!("the metrics of {}", role.name), metrics),
-        (format!("the log of {}", role.name), role.log().into_bytes()),
+        (format!("the log of {}", role.name), role.whole_log().into_bytes()),
     ]
 }
 

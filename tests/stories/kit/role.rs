@@ -25,6 +25,8 @@ pub(crate) struct Role {
     ops_port: u16,
     environment: Environment,
     running: Mutex<Option<Arc<Casewire>>>,
+    /// What it logged before its last start.
+    earlier: Mutex<String>,
 }
 
 impl Role {
@@ -35,7 +37,7 @@ impl Role {
         let mut set = |name: &str, port: u16| environment.push((name.into(), format!("127.0.0.1:{port}")));
         set("CASEWIRE_SERVER__LISTEN", port);
         set("CASEWIRE_SERVER__OPS_LISTEN", ops_port);
-        Self { name, port, ops_port, environment, running: Mutex::default() }
+        Self { name, port, ops_port, environment, running: Mutex::default(), earlier: Mutex::default() }
     }
 
     /// Gives it a variable more, before its first start.
@@ -51,6 +53,7 @@ impl Role {
     /// The same from another program, or in other surroundings.
     pub(crate) fn spawn_from(&self, start: Start) {
         let start = self.environment.iter().fold(start, |start, (name, value)| start.env(name, value));
+        self.earlier.lock().unwrap().push_str(&self.log());
         *self.running.lock().unwrap() = Some(Arc::new(start.spawn().unwrap()));
     }
 
@@ -82,6 +85,11 @@ impl Role {
     pub(crate) fn log(&self) -> String {
         let running = self.running.lock().unwrap().clone();
         running.map(|process| process.stdout() + &process.stderr()).unwrap_or_default()
+    }
+
+    /// What it has logged since its first start.
+    pub(crate) fn whole_log(&self) -> String {
+        self.earlier.lock().unwrap().clone() + &self.log()
     }
 
     /// What one of its metrics says.
