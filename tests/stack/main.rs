@@ -15,11 +15,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use casewire_testkit::eventually;
-use kit::{Collector, Desk, message_sid};
+use kit::{Collector, Desk, Role, casewire, message_sid};
 use reqwest::StatusCode;
 use scraper::{Scraper, panels};
 use secrecy::ExposeSecret;
 use stack::Stack;
+use tempfile::TempDir;
 
 /// How long texts, replies and the first sweeps may take on a busy machine.
 const SETTLED: Duration = Duration::from_secs(180);
@@ -40,7 +41,8 @@ async fn composes_services_survive_kills_fill_every_panel_and_raise_and_clear_th
     let collector = Collector::start();
     let mut stack = Stack::start(&collector).await;
     let addresses: Vec<_> = stack.roles().map(|role| (role.name, address(&role.ops("")))).collect();
-    let scraper = Scraper::start(&addresses).await;
+    let up = Role::new("up", &Vec::new());
+    let scraper = Scraper::start(&addresses, &address(&up.ops(""))).await;
     say("everything is up");
 
     let token = stack.command(&["token", "create", "--name", "verify"]).await;
@@ -48,8 +50,10 @@ async fn composes_services_survive_kills_fill_every_panel_and_raise_and_clear_th
     let live = desk.get("/events").send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
     work(&stack, &desk).await;
-    no_panel_is_empty(&scraper).await;
+    let (of_up, of_compose) = panels().into_iter().partition(|(_, query)| query.contains("casewire_backup_"));
+    none_is_empty(&scraper, of_compose).await;
     drop(live);
+    one_process_is_backed_up(up, &scraper, of_up).await;
     eventually("one trace leads from a webhook to a delivery", SETTLED, async || {
         seen::is_followed(&collector)
     })
@@ -99,12 +103,27 @@ async fn work(stack: &Stack, desk: &Desk) {
     }
 }
 
-async fn no_panel_is_empty(scraper: &Scraper) {
-    for (panel, query) in panels() {
+async fn none_is_empty(scraper: &Scraper, panels: Vec<(String, String)>) {
+    assert!(!panels.is_empty());
+    for (panel, query) in &panels {
         let what = format!("panel {panel} shows something: {query}");
-        eventually(&what, SETTLED, async || scraper.found(&query).await > 0).await.unwrap();
+        eventually(&what, SETTLED, async || scraper.found(query).await > 0).await.unwrap();
     }
-    say(&format!("none of {} queries of dashboards is empty", panels().len()));
+    say(&format!("none of {} queries of dashboards is empty", panels.len()));
+}
+
+/// What compose has not: one process with a folder of its own, which is backed up, and the panels that show it.
+async fn one_process_is_backed_up(mut up: Role, scraper: &Scraper, panels: Vec<(String, String)>) {
+    let folder = TempDir::new().unwrap();
+    let data = ("CASEWIRE_DATA__DIR".to_owned(), folder.path().join("data").display().to_string());
+    let backup = casewire(&["backup", "--to"]).arg(folder.path().join("backups")).env(&data.0, &data.1);
+    up.set(data);
+    up.start().await;
+    backup.run_well(SETTLED).await.unwrap();
+    let told = "time() - casewire_backup_last_success_timestamp_seconds < 600";
+    eventually("it tells of the backup", SETTLED, async || scraper.found(told).await == 1).await.unwrap();
+    none_is_empty(scraper, panels).await;
+    up.end().await;
 }
 
 async fn each_role_is_killed_and_comes_back(stack: &Stack, desk: &Desk) {

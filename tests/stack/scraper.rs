@@ -20,11 +20,12 @@ pub(crate) struct Scraper {
 }
 
 impl Scraper {
-    /// Starts one that scrapes these roles, each by its ops address (`host:port`), every second. Rules are evaluated as
-    /// often, and `for` is two seconds everywhere: what is tried is the wiring; promtool tries the times.
-    pub(crate) async fn start(roles: &[(&str, String)]) -> Self {
+    /// Starts one that scrapes these roles, each by its ops address (`host:port`), every second, and an `up` beside them
+    /// once it is there. Rules are evaluated as often, and `for` is two seconds everywhere: what is tried is the wiring;
+    /// promtool tries the times.
+    pub(crate) async fn start(roles: &[(&str, String)], up: &str) -> Self {
         let folder = TempDir::new().unwrap();
-        let config = config(folder.path(), roles);
+        let config = config(folder.path(), roles, up);
         let listen = format!("127.0.0.1:{}", port::free().unwrap());
         let process = Casewire::at(prometheus().unwrap())
             .arg(format!("--config.file={}", config.display()))
@@ -72,7 +73,7 @@ impl Scraper {
 }
 
 /// The delivered configuration, with static addresses for the names that containers have.
-fn config(folder: &Path, roles: &[(&str, String)]) -> PathBuf {
+fn config(folder: &Path, roles: &[(&str, String)], up: &str) -> PathBuf {
     let delivered = Path::new(ROOT).join("deploy/prometheus");
     let mut config = super::yaml(&delivered.join("prometheus.yaml"));
     config["global"] = json!({ "scrape_interval": "1s", "evaluation_interval": "1s" });
@@ -84,7 +85,8 @@ fn config(folder: &Path, roles: &[(&str, String)]) -> PathBuf {
         assert!(names.contains(&json!(role)), "Prometheus does not look for {role}");
         json!({ "targets": [address], "labels": { "role": role } })
     };
-    casewire[0]["static_configs"] = roles.iter().map(known).collect();
+    let beside = json!({ "targets": [up], "labels": { "role": "up" } });
+    casewire[0]["static_configs"] = roles.iter().map(known).chain([beside]).collect();
     for key in ["dns_sd_configs", "relabel_configs"] {
         casewire[0].as_object_mut().unwrap().remove(key);
     }

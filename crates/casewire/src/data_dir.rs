@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -156,6 +157,23 @@ impl DataDir {
     /// The master key's text, where there is one.
     pub fn master_key(&self) -> anyhow::Result<Option<String>> {
         read(&self.master_key_file())
+    }
+
+    /// Records when the last backup of the folder was begun that came to its end.
+    pub fn record_backup(&self, taken_at: DateTime<Utc>) -> anyhow::Result<()> {
+        write(&self.last_backup_file(), &taken_at.to_rfc3339())
+    }
+
+    /// When the last backup was begun; nothing before the first.
+    pub fn last_backup(&self) -> anyhow::Result<Option<DateTime<Utc>>> {
+        let file = self.last_backup_file();
+        let Some(text) = read(&file)? else { return Ok(None) };
+        let time = text.trim().parse();
+        Ok(Some(time.with_context(|| format!("{} holds no time", file.display()))?))
+    }
+
+    fn last_backup_file(&self) -> PathBuf {
+        self.0.join("last-backup")
     }
 
     /// Records what commands beside a running `up` must know.

@@ -1,6 +1,7 @@
 //! `casewire up`: every role in one process, on embedded defaults, with a simulated Twilio where no account
 //! is given.
 
+mod backed_up;
 mod backing_up;
 mod banner;
 mod line;
@@ -55,6 +56,7 @@ pub async fn run(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
             stop.run_until_cancelled(copying).await;
         });
     }
+    backed_up::show(&process, &data);
     let spill = spill(&process.config, &data, &bus).await?;
     let ingest = serving::start(&process, &parts, &bus, spill, listener)?;
     let link = one_time_link(&parts.store).await?;

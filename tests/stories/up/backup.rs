@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use casewire_testkit::eventually;
 use casewire_testkit::process::Start;
+use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::restart::{Rig, events, up_of};
@@ -170,6 +171,14 @@ fn no_one_was_texted_twice(accepted: &BTreeMap<(String, String), usize>) {
     assert!(acknowledged.values().all(|times| *times == 1), "{acknowledged:?}");
 }
 
+/// When `up` believes that it was last backed up, in seconds since 1970.
+async fn last_backup(up: &Up) -> Option<f64> {
+    let url = format!("{}/metrics", up.ops);
+    let text = casewire_testkit::http::client().unwrap().get(url).send().await.unwrap().text().await.unwrap();
+    let name = "casewire_backup_last_success_timestamp_seconds ";
+    text.lines().find_map(|line| line.strip_prefix(name))?.parse().ok()
+}
+
 #[tokio::test]
 async fn a_backup_is_taken_with_and_without_up_and_goes_where_nothing_is() {
     let home = Home::on_one_port();
@@ -181,8 +190,15 @@ async fn a_backup_is_taken_with_and_without_up_and_goes_where_nothing_is() {
     page.text(&person(1), "my heater is broken").await;
     page.arrived(&person(1), "case number").await;
     let desk = Desk::new(&up.base, &home.run(&["token", "create", "--name", "laptop"]).await);
+    assert!(last_backup(&up).await.is_some_and(|at| at == 0.0), "there was none yet");
+    let before = Utc::now().timestamp();
     home.run(&["backup", "--to", to]).await;
     let running = only_backup(&backups);
+    eventually("the alert's metric tells of it", SETTLED, async || {
+        last_backup(&up).await.is_some_and(|at| at as i64 >= before)
+    })
+    .await
+    .unwrap();
     let refused = home.refused(&["restore", "--from", to]).await;
     assert!(refused.contains("runs on") && refused.contains("stop it"), "{refused}");
     up.stop().await;

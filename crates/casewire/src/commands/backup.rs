@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::backup::{self, DATABASE, Note, RUNNING, STREAM, Unfinished, size_of, watched};
 use crate::cli::{BackupArgs, Place};
 use crate::data_dir::DataDir;
-use crate::printing::say;
+use crate::printing::{complain, say};
 use crate::{installation, wiring};
 
 /// How long a running `up` may take to begin to copy its stream, and how often it is looked at.
@@ -46,6 +46,10 @@ pub async fn run(place: &Place, args: &BackupArgs) -> anyhow::Result<()> {
     };
     let done = unfinished.finish(&note)?;
     tell(&done, &note, &data)?;
+    // The backup is there all the same.
+    if let Err(why) = data.record_backup(taken_at) {
+        complain(format_args!("casewire: a running `up` does not learn of it: {why:#}"));
+    }
     if let Some(keep) = args.keep {
         let gone = backup::forget(&args.to, keep.get())?;
         if gone > 0 {

@@ -101,7 +101,7 @@ impl Kind {
 pub struct Section {
     /// What they are about.
     pub title: &'static str,
-    /// The roles that have them, `up` apart, which has all.
+    /// The roles that have them, `up` apart, which has all; none where `up` alone has them.
     pub roles: &'static [&'static str],
     /// The metrics.
     pub metrics: &'static [&'static Metric],
@@ -124,6 +124,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "Worker: texts sent", roles: &["worker"], metrics: worker::OUTBOUND },
     Section { title: "Worker: sweepers", roles: &["worker"], metrics: worker::SWEEPERS },
     Section { title: "Desk", roles: &["desk"], metrics: desk::ALL },
+    Section { title: "One process: its folder", roles: &[], metrics: process::FOLDER },
 ];
 
 /// The entries of this module's sections: `NAME = kind "name", "help", [LABELS];`, each a constant, and the list of them.

@@ -37,7 +37,7 @@ fn in_words(roles: &[&str]) -> String {
     match named.as_slice() {
         [alone] => alone.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
-        [] => String::new(),
+        [] => "`up` alone".to_owned(),
     }
 }
 
