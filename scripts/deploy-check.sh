@@ -21,6 +21,9 @@ trap 'rm -rf "$work"' EXIT
 echo "docker-compose.yml: the Compose specification's own schema"
 $tools/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
+echo "docker-compose.yml and what its services are told: limits, ports, secrets, and who is where"
+$tools/bin/python deploy/verify/wiring.py .
+
 echo "deploy/docker/Dockerfile: hadolint"
 $tools/bin/hadolint deploy/docker/Dockerfile
 
@@ -43,10 +46,11 @@ cp -R deploy/nats "$work/nats/conf"
 cp deploy/k8s/overlays/dev/nats.conf "$work/nats/conf/"
 .tools/nats/bin/nats-server -t -c "$work/nats/conf/nats.conf"
 
-echo "deploy/k8s: each overlay renders, in the schemas of Kubernetes"
+echo "deploy/k8s: each overlay renders, in the schemas of Kubernetes; its policies let through what they should"
 for overlay in dev prod; do
   kubectl kustomize deploy/k8s/overlays/$overlay >"$work/$overlay.yaml"
   $tools/bin/kubernetes-validate -k 1.34 --strict --no-warn --quiet "$work/$overlay.yaml"
+  $tools/bin/python deploy/verify/reach.py "$work/$overlay.yaml"
 done
 
 echo "deploy/k8s/components: resources of KEDA and the Prometheus operator in the models of npm"
