@@ -6,7 +6,7 @@ DENY_VERSION := 0.20.2
 MACHETE_VERSION := 0.9.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check tools fmt lint unit deny unused test-nats-current chaos chaos-mutants servers deploy-check verify fuzz up-kills spill-figures bench bench-quick instructions
+.PHONY: help up test check tools fmt lint unit deny unused test-nats-current chaos chaos-mutants servers deploy-check verify verify-image fuzz up-kills spill-figures bench bench-quick instructions
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ verify: deploy-check ## minutes: compose's services as processes with a real Pro
 	@deploy/verify/policy.sh
 	@scripts/tools.sh
 	$(CARGO) test --locked -p casewire --test stack -- --nocapture
+
+verify-image: ## the image, built by buildah and run by podman without a registry (root on Debian 12; BINARY=… instead of a build)
+	@deploy/verify/container.sh $(BINARY)
 
 fuzz: ## search for inputs that break the parsers: TARGET=form SECONDS=60 (without: each target for 10 minutes)
 	@scripts/fuzz.sh "$(TARGET)" "$(or $(SECONDS),600)"
