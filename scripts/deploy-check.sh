@@ -46,11 +46,12 @@ cp -R deploy/nats "$work/nats/conf"
 cp deploy/k8s/overlays/dev/nats.conf "$work/nats/conf/"
 .tools/nats/bin/nats-server -t -c "$work/nats/conf/nats.conf"
 
-echo "deploy/k8s: each overlay renders, in the schemas of Kubernetes; its policies let through what they should"
+echo "deploy/k8s: each overlay renders, in the schemas of Kubernetes; pods and policies are as they should be"
 for overlay in dev prod; do
   kubectl kustomize deploy/k8s/overlays/$overlay >"$work/$overlay.yaml"
   $tools/bin/kubernetes-validate -k 1.34 --strict --no-warn --quiet "$work/$overlay.yaml"
   $tools/bin/python deploy/verify/reach.py "$work/$overlay.yaml"
+  $tools/bin/python deploy/verify/pods.py "$work/$overlay.yaml" docs/metrics.md
 done
 
 echo "deploy/k8s/components: resources of KEDA and the Prometheus operator in the models of npm"
