@@ -57,6 +57,9 @@ pub struct Line {
     /// Where they are delivered when `webhook_url` fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_url: Option<String>,
+    /// What the number tells of calls; kept and told, never called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_callback: Option<String>,
     /// The Messaging Service this number is in: `MG` and 32 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messaging_service_sid: Option<String>,
@@ -78,6 +81,7 @@ impl Line {
             webhook_url: webhook_url.into(),
             method: Method::Post,
             fallback_url: None,
+            status_callback: None,
             messaging_service_sid: None,
             advanced_opt_out: false,
             auth_token: None,

@@ -148,6 +148,14 @@ async fn what_is_wrong_at_twilio_is_named_and_what_can_be_set_is_mended() {
         "{found}"
     );
 
+    twilio
+        .line(json!({ "webhook_url": up.webhook(), "method": "POST", "status_callback": up.webhook() }))
+        .await;
+    let (line, status, _) = asked(&["--fix"]).await;
+    assert_eq!((status, line["state"].as_str()), (0, Some("warn")), "{line}");
+    assert!(line["found"].as_str().unwrap().contains("its status callback"), "{line}");
+    assert!(line["mend"].as_str().unwrap().contains("empty the status callback"), "{line}");
+
     twilio.token("another").await;
     let (line, status, findings) = asked(&[]).await;
     let account = finding(&findings, "account");

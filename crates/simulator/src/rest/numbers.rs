@@ -72,6 +72,9 @@ pub(super) async fn update(
     if let Some(url) = asked.get("SmsFallbackUrl") {
         line.fallback_url = Some(web_or_nothing(url)?.to_owned()).filter(|url| !url.is_empty());
     }
+    if let Some(url) = asked.get("StatusCallback") {
+        line.status_callback = Some(web_or_nothing(url)?.to_owned()).filter(|url| !url.is_empty());
+    }
     simulator.set_line(line.clone());
     Ok(HttpResponse::Ok().json(resource(&line, mount(&request))))
 }
@@ -107,7 +110,8 @@ fn resource(line: &Line, mount: &str) -> Value {
         "capabilities": { "voice": true, "sms": true, "mms": true, "fax": false },
         "sms_url": line.webhook_url, "sms_method": method,
         "sms_fallback_url": line.fallback_url.as_deref().unwrap_or_default(), "sms_fallback_method": "POST",
-        "sms_application_sid": "", "status_callback": "", "status_callback_method": "POST",
+        "sms_application_sid": "",
+        "status_callback": line.status_callback.as_deref().unwrap_or_default(), "status_callback_method": "POST",
         "uri": format!("{mount}/{API_VERSION}/Accounts/{}/IncomingPhoneNumbers/{sid}.json", line.account_sid),
     })
 }
