@@ -1,5 +1,6 @@
 //! What ingest and the workers know of a stream, whichever adapter is behind it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +22,12 @@ pub trait Stream: Send + Sync {
     /// Stores an event, and returns when it is stored; within the configured bound (2.5 s), whatever happens.
     /// After an error the event may or may not be stored: try again under the same dedupe id, or tell the caller to.
     async fn publish(&self, event: &Event, shard: u32) -> Result<Published, PublishError>;
+
+    /// The same stream with a connection for publishing that the calling thread serves by itself, for one that publishes
+    /// much and has an executor of its own; it connects in the background. `None` where there is nothing to gain.
+    async fn on_this_thread(&self) -> Option<Arc<dyn Stream>> {
+        None
+    }
 
     /// Takes part in the work of one shard, once it is there. Any number of consumers, in any number of processes,
     /// share it. A consumer goes on working after errors: it need not be made anew.

@@ -1,10 +1,11 @@
 //! What ingest puts on the stream: the request as it came, not yet understood.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
+
+use crate::trace::TraceParent;
 
 /// The key under which an event has its effect once and for ever.
 ///
@@ -114,8 +115,8 @@ pub struct Event {
     pub body: Vec<u8>,
     /// When ingest had the whole request.
     pub received_at: DateTime<Utc>,
-    /// W3C trace context (`traceparent`, `tracestate`) of the webhook's span.
-    pub trace: BTreeMap<String, String>,
+    /// The webhook's span, as W3C's `traceparent`. (There is no `tracestate`: traces begin with the webhook.)
+    pub trace: Option<TraceParent>,
 }
 
 impl fmt::Debug for Event {

@@ -9,14 +9,15 @@ pub struct TraceParent(String);
 
 impl TraceParent {
     /// Wraps one; `None` for what is none.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: impl Into<String>) -> Option<Self> {
+        let text = text.into();
         let mut parts = text.split('-');
         let lengths = [2, 32, 16, 2];
         let is_hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
         let fits = lengths
             .into_iter()
             .all(|length| parts.next().is_some_and(|part| part.len() == length && is_hex(part)));
-        (fits && parts.next().is_none()).then(|| Self(text.to_owned()))
+        (fits && parts.next().is_none()).then_some(Self(text))
     }
 
     /// As it stands in headers and in the database.

@@ -1,7 +1,7 @@
 //! From a request to a stored event, or to the reason why not.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::web::Payload;
 use casewire_bus::shard_of;
 use casewire_domain::directory::Method;
@@ -11,25 +11,33 @@ use casewire_twilio::content::{self, Content};
 use casewire_twilio::signature::{self, SignedRequest, verify};
 use casewire_twilio::webhook;
 use chrono::Utc;
-use tracing::{Instrument, info_span};
+use tracing::{Span, info_span};
 
 use crate::State;
 use crate::body;
 use crate::lines::Line;
 use crate::refusal::Refusal;
 use crate::routes::note_line;
-use crate::storage::Stored;
+use crate::storage::{Stored, Way};
+use crate::thread::Thread;
+
+/// [`signature::HEADER`], read once for all requests.
+static SIGNATURE: HeaderName = HeaderName::from_static("x-twilio-signature");
+/// [`signature::SETTINGS_HEADER`].
+static SETTINGS: HeaderName = HeaderName::from_static("x-twilio-webhooks-signature-settings");
 
 /// Reads, verifies and stores a webhook. A line that does not exist takes the same steps as one that does.
 pub(crate) async fn accept(
     kind: EventKind,
     request: &HttpRequest,
     payload: &mut Payload,
-    state: &State,
+    thread: &Thread,
+    span: &Span,
 ) -> Result<Stored, Refusal> {
+    let state = &thread.state;
     let webhook_id = request.match_info().get("line").unwrap_or_default();
     let line = state.lines.find(webhook_id).ok_or(Refusal::NoDirectory)?;
-    note_line(webhook_id, &line);
+    note_line(span, webhook_id, &line);
     let settings = &state.settings;
     let body = body::read(request, payload, settings.max_body.to_usize(), settings.body_timeout).await?;
     let raw = Raw {
@@ -56,7 +64,7 @@ pub(crate) async fn accept(
     let shard = shard_of(webhook_id, peer, state.storage.shards());
     let dedupe_id =
         webhook::dedupe_id(account_sid, kind, webhook_id, raw.target, &content.parameters, &raw.body);
-    publish(raw.into_event(dedupe_id, kind, webhook_id), shard, state).await
+    publish(raw.into_event(dedupe_id, kind, webhook_id), shard, thread, span).await
 }
 
 /// A request as it came.
@@ -80,7 +88,7 @@ impl Raw<'_> {
             content_type: self.content_type.to_owned(),
             body: self.body,
             received_at: Utc::now(),
-            trace: trace::Carrier::new(),
+            trace: None,
         }
     }
 }
@@ -112,8 +120,8 @@ fn check_signature<'a>(
         target: raw.target,
         content,
         body: &raw.body,
-        signature: header(request, signature::HEADER),
-        settings: header(request, signature::SETTINGS_HEADER),
+        signature: header(request, &SIGNATURE),
+        settings: header(request, &SETTINGS),
     };
     match (verify(&signed, &line.keys.ring), &line.account_sid) {
         (Ok(verified), Some(account_sid)) => {
@@ -127,18 +135,28 @@ fn check_signature<'a>(
     }
 }
 
-async fn publish(mut event: Event, shard: u32, state: &State) -> Result<Stored, Refusal> {
+async fn publish(mut event: Event, shard: u32, thread: &Thread, webhook: &Span) -> Result<Stored, Refusal> {
+    let state = &thread.state;
     let _waiting = state.waiting.try_acquire().map_err(|_| Refusal::Overloaded)?;
-    let span = info_span!(
+    // A span of its own where somebody will see it; log lines are as well off with the webhook's.
+    let own = trace::is_sampled(webhook).then(|| sending(webhook, &event.dedupe_id));
+    let span = own.as_ref().unwrap_or(webhook);
+    event.trace = trace::parent_of(span);
+    let way = Way { stream: thread.stream().await, shard, span };
+    state.storage.store(&event, &way).await.map_err(Refusal::Publish)
+}
+
+/// The span of an event's way to the stream.
+fn sending(webhook: &Span, dedupe_id: &DedupeId) -> Span {
+    info_span!(
+        parent: webhook,
         "publish inbound",
         otel.kind = "producer",
         messaging.operation.name = "publish",
         messaging.operation.type = "send",
         messaging.destination.template = "in.{shard}.{kind}",
-        messaging.message.id = %event.dedupe_id,
-    );
-    event.trace = trace::context_of(&span);
-    state.storage.store(&event, shard).instrument(span.clone()).await.map_err(Refusal::Publish)
+        messaging.message.id = %dedupe_id,
+    )
 }
 
 /// The request target as it was sent. The server keeps its bytes; only a fragment, which nobody signs, is cut off.
@@ -147,10 +165,22 @@ fn target(request: &HttpRequest) -> &str {
 }
 
 fn content_type(request: &HttpRequest) -> &str {
-    header(request, CONTENT_TYPE.as_str()).unwrap_or_default()
+    header(request, &CONTENT_TYPE).unwrap_or_default()
 }
 
 /// The first header of this name, when it is text.
-fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+fn header<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headers_read_are_those_the_provider_sends() {
+        for (name, sent) in [(&SIGNATURE, signature::HEADER), (&SETTINGS, signature::SETTINGS_HEADER)] {
+            assert!(name.as_str().eq_ignore_ascii_case(sent), "{name}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod refusal;
 mod routes;
 mod spill;
 mod storage;
+mod thread;
 
 use std::convert::Infallible;
 use std::io;

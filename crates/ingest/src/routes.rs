@@ -7,13 +7,14 @@ use casewire_domain::EventKind;
 use casewire_twilio::twiml;
 use tokio::time::Instant;
 use tracing::field::Empty;
-use tracing::{Instrument, Span, debug, info, info_span, warn};
+use tracing::{Span, debug, info, info_span, warn};
 
 use crate::State;
 use crate::accept::accept;
 use crate::lines::Line;
 use crate::metrics::Kind;
 use crate::refusal::Refusal;
+use crate::thread::Thread;
 
 /// A line's webhook for texts.
 const MESSAGE: &str = "/inbound/{line}";
@@ -22,18 +23,19 @@ const STATUS: &str = "/inbound/{line}/status/{message}.{attempt}";
 /// For delivery callbacks of texts that were sent otherwise.
 const STATUS_OF_ANY: &str = "/inbound/{line}/status";
 
-/// Mounts the endpoints. Methods are looked at only when the caller is known, since lines differ in them.
+/// Mounts the endpoints for one thread. Methods are looked at only when the caller is known, since lines differ in them.
 pub(crate) fn mount(app: &mut ServiceConfig, state: &Data<State>) {
     let endpoints = [
         (MESSAGE, EventKind::Message),
         (STATUS, EventKind::MessageStatus),
         (STATUS_OF_ANY, EventKind::MessageStatus),
     ];
+    let thread = Data::new(Thread::new(state.clone()));
     for (route, kind) in endpoints {
-        let handler = move |request: HttpRequest, payload: Payload, state: Data<State>| async move {
-            handle(kind, route, request, payload, &state).await
+        let handler = move |request: HttpRequest, payload: Payload, thread: Data<Thread>| async move {
+            handle(kind, route, request, payload, &thread).await
         };
-        app.service(resource(route).app_data(state.clone()).to(handler));
+        app.service(resource(route).app_data(thread.clone()).to(handler));
     }
 }
 
@@ -43,9 +45,9 @@ async fn handle(
     route: &'static str,
     request: HttpRequest,
     mut payload: Payload,
-    state: &State,
+    thread: &Thread,
 ) -> HttpResponse {
-    let started = Instant::now();
+    let (state, started) = (&thread.state, Instant::now());
     // A root of its own: whoever calls from the internet does not choose our trace.
     let span = info_span!(
         parent: None,
@@ -58,7 +60,8 @@ async fn handle(
         webhook.outcome = Empty,
         line = Empty,
     );
-    let result = accept(kind, &request, &mut payload, state).instrument(span.clone()).await;
+    // Handed on, not entered: entering is paid for each time the webhook is looked at while it waits.
+    let result = accept(kind, &request, &mut payload, thread, &span).await;
     let (outcome, response) = match &result {
         Ok(stored) => (stored.outcome(), accepted(kind)),
         Err(refusal) => {
@@ -110,7 +113,7 @@ fn log(refusal: &Refusal) {
 }
 
 /// Notes which line a request is for. A name that is none of ours may hold anything, so it is not repeated.
-pub(crate) fn note_line(webhook_id: &str, line: &Line) {
+pub(crate) fn note_line(span: &Span, webhook_id: &str, line: &Line) {
     let name = if line.account_sid.is_some() { webhook_id } else { "unknown" };
-    Span::current().record("line", name);
+    span.record("line", name);
 }

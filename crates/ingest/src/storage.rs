@@ -42,20 +42,31 @@ impl Stored {
     }
 }
 
+/// How an event goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    /// The stream, as it is best reached from here.
+    pub(crate) stream: &'a dyn Stream,
+    pub(crate) shard: u32,
+    /// Whose work it is.
+    pub(crate) span: &'a Span,
+}
+
 impl Storage {
     pub(crate) fn shards(&self) -> u32 {
         self.stream.shards()
     }
 
     /// Stores an event, within the stream's patience and the spill's. After an error it may be stored all the same.
-    pub(crate) async fn store(&self, event: &Event, shard: u32) -> Result<Stored, PublishError> {
-        let Some(relief) = &self.relief else { return self.publish(event, shard).await };
+    pub(crate) async fn store(&self, event: &Event, way: &Way<'_>) -> Result<Stored, PublishError> {
+        let Some(relief) = &self.relief else { return self.publish(event, way).await };
+        let shard = way.shard;
         let spill_first = relief.is_open(shard);
         if spill_first && relief.keep(event, shard).await.is_ok() {
             return Ok(Stored::Spilled);
         }
         // With no room in the spill there is still the chance that the stream is back.
-        let error = match self.publish_within(relief.patience, event, shard).await {
+        let error = match self.publish_within(relief.patience, event, way).await {
             Ok(stored) => {
                 relief.stored(shard);
                 return Ok(stored);
@@ -73,7 +84,7 @@ impl Storage {
         match relief.keep(event, shard).await {
             Ok(()) => Ok(Stored::Spilled),
             Err(reason) => {
-                warn!(event = "not_spilled", reason = reason.as_str(), "the spill did not take an event");
+                warn!(parent: way.span, event = "not_spilled", reason = reason.as_str(), "the spill did not take an event");
                 Err(error)
             }
         }
@@ -83,27 +94,27 @@ impl Storage {
         &self,
         patience: Duration,
         event: &Event,
-        shard: u32,
+        way: &Way<'_>,
     ) -> Result<Stored, PublishError> {
-        let published = timeout(patience, self.publish(event, shard)).await;
+        let published = timeout(patience, self.publish(event, way)).await;
         published.unwrap_or_else(|_| {
-            self.metrics.not_stored(shard, &PublishError::Timeout);
+            self.metrics.not_stored(way.shard, &PublishError::Timeout);
             Err(PublishError::Timeout)
         })
     }
 
-    async fn publish(&self, event: &Event, shard: u32) -> Result<Stored, PublishError> {
+    async fn publish(&self, event: &Event, way: &Way<'_>) -> Result<Stored, PublishError> {
         let started = Instant::now();
-        match self.stream.publish(event, shard).await {
+        match way.stream.publish(event, way.shard).await {
             Ok(published) if published.sequence > 0 => {
-                self.metrics.stored(shard, started.elapsed(), &Span::current());
+                self.metrics.stored(way.shard, started.elapsed(), way.span);
                 self.reach.reached();
                 Ok(if published.duplicate { Stored::Before } else { Stored::New })
             }
             outcome => {
                 // Some servers acknowledge a duplicate of what they never stored: it has no place in the stream.
                 let error = outcome.err().unwrap_or(PublishError::Rejected("it has no sequence".to_owned()));
-                self.metrics.not_stored(shard, &error);
+                self.metrics.not_stored(way.shard, &error);
                 Err(error)
             }
         }

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use casewire_domain::{DedupeId, Event, EventKind, Source};
+use casewire_domain::{DedupeId, Event, EventKind, Source, TraceParent};
 use chrono::{DateTime, Utc};
 use prost::Message;
 use prost_types::Timestamp;
 
 use crate::v1;
+
+/// The one field of a trace context that we send.
+const TRACEPARENT: &str = "traceparent";
 
 /// Why bytes are no event. Always final: the same bytes will not decode another time, though a later version
 /// may know them. None of the reasons repeats what was in the bytes, which is what people wrote.
@@ -52,7 +55,11 @@ impl From<&Event> for v1::Event {
             content_type: event.content_type.clone(),
             body: event.body.clone(),
             received_at: Some(timestamp(event.received_at)),
-            trace: event.trace.clone(),
+            trace: event
+                .trace
+                .iter()
+                .map(|trace| (TRACEPARENT.to_owned(), trace.as_str().to_owned()))
+                .collect(),
         }
     }
 }
@@ -60,7 +67,7 @@ impl From<&Event> for v1::Event {
 impl TryFrom<v1::Event> for Event {
     type Error = Unreadable;
 
-    fn try_from(event: v1::Event) -> Result<Self, Unreadable> {
+    fn try_from(mut event: v1::Event) -> Result<Self, Unreadable> {
         Ok(Self {
             kind: kind(event.kind)?,
             source: source(event.source)?,
@@ -71,7 +78,7 @@ impl TryFrom<v1::Event> for Event {
             content_type: event.content_type,
             body: event.body,
             received_at: event.received_at.and_then(time).ok_or(Unreadable::ReceivedAt)?,
-            trace: event.trace,
+            trace: event.trace.remove(TRACEPARENT).and_then(TraceParent::parse),
         })
     }
 }
@@ -140,7 +147,7 @@ mod tests {
             prop_oneof![Just(EventKind::Message), Just(EventKind::MessageStatus), Just(EventKind::Other)];
         let sources = prop_oneof![Just(Source::Webhook), Just(Source::Spill), Just(Source::List)];
         let words = ("[!-~]{1,200}", any::<String>(), any::<String>(), any::<String>(), any::<String>());
-        let trace = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);
+        let trace = prop::option::of("00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]");
         let time = (-62_135_596_800_i64..253_402_300_800, 0_u32..1_000_000_000);
         (kinds, sources, words, prop::collection::vec(any::<u8>(), 0..4000), trace, time).prop_filter_map(
             "a time chrono can hold",
@@ -157,7 +164,7 @@ mod tests {
                     content_type,
                     body,
                     received_at,
-                    trace,
+                    trace: trace.and_then(TraceParent::parse),
                 })
             },
         )

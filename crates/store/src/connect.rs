@@ -140,7 +140,10 @@ fn postgres(config: &Config) -> ConnectOptions {
     ]
     .map(|(name, value)| (name, value.as_millis().to_string()));
     options.map_sqlx_postgres_opts(move |postgres| {
-        postgres.application_name("casewire").options(settings.iter().map(|(name, value)| (*name, value)))
+        let postgres = postgres.application_name("casewire");
+        // Compiling a plan takes longer than any of ours runs.
+        let postgres = postgres.options([("jit", "off")]);
+        postgres.options(settings.iter().map(|(name, value)| (*name, value)))
     });
     options.map_sqlx_postgres_pool_opts(move |pool| {
         pool.before_acquire(move |connection, _| {

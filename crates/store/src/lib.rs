@@ -3,6 +3,7 @@
 
 mod admin;
 mod backup;
+mod bulk;
 mod connect;
 mod connections;
 mod dead_letter;

@@ -16,10 +16,10 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use uuid::Uuid;
 
 use crate::Inner;
+use crate::bulk::{among, insert};
 use crate::entity::{case, contact, conversation, event, message, outbox, reply_key, suppression, word};
 use crate::error::Error;
 use crate::transaction::Tx;
-use crate::write::insert_chunked;
 
 /// What the batch must know, its conversations locked.
 pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys) -> Result<State, Error> {
@@ -62,7 +62,7 @@ async fn contacts(tx: &Tx, inner: &Inner, keys: &Keys, state: &mut State) -> Res
     }
     let or_not =
         OnConflict::columns([contact::Column::WorkspaceId, contact::Column::Address]).do_nothing().to_owned();
-    insert_chunked::<contact::Entity, _>(tx, missing, Some(or_not)).await?;
+    insert(tx, missing, Some(or_not)).await?;
     known_contacts(tx, keys, state).await
 }
 
@@ -70,17 +70,19 @@ async fn known_contacts(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), E
     if keys.contacts.is_empty() {
         return Ok(());
     }
-    let workspaces: BTreeSet<Uuid> = keys.contacts.keys().map(|(workspace, _)| workspace.0).collect();
+    // In every workspace; which are ours is looked at here: see the index `contact_address`.
     let addresses = keys.contacts.keys().map(|(_, address)| address.reveal());
     let rows = contact::Entity::find()
-        .filter(contact::Column::WorkspaceId.is_in(workspaces))
-        .filter(contact::Column::Address.is_in(addresses))
+        .filter(among(&tx.connection, contact::Column::Address, addresses))
         .all(&tx.connection)
         .await?;
     for row in rows {
         let known = casewire_domain::contact::Contact::from(row);
-        state.contacts_by_address.insert((known.workspace_id, known.address.clone()), known.id);
-        state.contacts.insert(known.id, known);
+        let key = (known.workspace_id, known.address.clone());
+        if keys.contacts.contains_key(&key) {
+            state.contacts_by_address.insert(key, known.id);
+            state.contacts.insert(known.id, known);
+        }
     }
     Ok(())
 }
@@ -113,7 +115,7 @@ async fn conversations(tx: &Tx, inner: &Inner, keys: &Keys, state: &State) -> Re
         let or_not = OnConflict::columns([conversation::Column::LineId, conversation::Column::Key])
             .do_nothing()
             .to_owned();
-        insert_chunked::<conversation::Entity, _>(tx, rows, Some(or_not)).await?;
+        insert(tx, rows, Some(or_not)).await?;
         lanes = known_conversations(tx, &wanted).await?;
     }
     let mut ids: BTreeSet<Uuid> = lanes.values().copied().collect();
@@ -121,7 +123,7 @@ async fn conversations(tx: &Tx, inner: &Inner, keys: &Keys, state: &State) -> Re
         let named: Vec<Uuid> = case::Entity::find()
             .select_only()
             .column(case::Column::ConversationId)
-            .filter(case::Column::Number.is_in(numbers(keys)))
+            .filter(among(&tx.connection, case::Column::Number, numbers(keys)))
             .into_tuple()
             .all(&tx.connection)
             .await?;
@@ -141,7 +143,7 @@ async fn known_conversations(
     let rows: Vec<(Uuid, Uuid, Uuid)> = conversation::Entity::find()
         .select_only()
         .columns([conversation::Column::LineId, conversation::Column::ContactId, conversation::Column::Id])
-        .filter(conversation::Column::ContactId.is_in(contacts))
+        .filter(among(&tx.connection, conversation::Column::ContactId, contacts))
         .into_tuple()
         .all(&tx.connection)
         .await?;
@@ -158,7 +160,7 @@ async fn lock_conversations(tx: &Tx, ids: BTreeSet<Uuid>, state: &mut State) -> 
         return Ok(());
     }
     let rows = conversation::Entity::find()
-        .filter(conversation::Column::Id.is_in(ids))
+        .filter(among(&tx.connection, conversation::Column::Id, ids))
         .order_by_asc(conversation::Column::Id)
         .lock_exclusive()
         .all(&tx.connection)
@@ -180,7 +182,7 @@ async fn lock_cases(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error
         let named: Vec<Uuid> = case::Entity::find()
             .select_only()
             .column(case::Column::Id)
-            .filter(case::Column::Number.is_in(numbers(keys)))
+            .filter(among(&tx.connection, case::Column::Number, numbers(keys)))
             .into_tuple()
             .all(&tx.connection)
             .await?;
@@ -190,7 +192,7 @@ async fn lock_cases(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error
         return Ok(());
     }
     let rows = case::Entity::find()
-        .filter(case::Column::Id.is_in(ids))
+        .filter(among(&tx.connection, case::Column::Id, ids))
         .order_by_asc(case::Column::Id)
         .lock_exclusive()
         .all(&tx.connection)
@@ -212,7 +214,10 @@ async fn people_of_cases(tx: &Tx, people: BTreeSet<Uuid>, state: &mut State) -> 
     if unknown.is_empty() {
         return Ok(());
     }
-    let rows = contact::Entity::find().filter(contact::Column::Id.is_in(unknown)).all(&tx.connection).await?;
+    let rows = contact::Entity::find()
+        .filter(among(&tx.connection, contact::Column::Id, unknown))
+        .all(&tx.connection)
+        .await?;
     state.contacts.extend(rows.into_iter().map(|row| (ContactId(row.id), row.into())));
     Ok(())
 }
@@ -239,7 +244,7 @@ async fn bound_ids(tx: &Tx, keys: &Keys, state: &mut State) -> Result<Vec<Uuid>,
     let rows: Vec<(Uuid, Uuid, String)> = message::Entity::find()
         .select_only()
         .columns([message::Column::Id, message::Column::AccountId, message::Column::ProviderSid])
-        .filter(message::Column::ProviderSid.is_in(keys.sids.iter().map(String::as_str)))
+        .filter(among(&tx.connection, message::Column::ProviderSid, keys.sids.iter().map(String::as_str)))
         .into_tuple()
         .all(&tx.connection)
         .await?;
@@ -253,7 +258,7 @@ async fn lock_messages(tx: &Tx, ids: BTreeSet<Uuid>, state: &mut State) -> Resul
         return Ok(());
     }
     let on_their_way = outbox::Entity::find()
-        .filter(outbox::Column::MessageId.is_in(ids.iter().copied()))
+        .filter(among(&tx.connection, outbox::Column::MessageId, ids.iter().copied()))
         .order_by_asc(outbox::Column::MessageId)
         .lock_exclusive()
         .all(&tx.connection)
@@ -262,7 +267,7 @@ async fn lock_messages(tx: &Tx, ids: BTreeSet<Uuid>, state: &mut State) -> Resul
         state.outbox.insert(row.message_id.into(), row.try_into()?);
     }
     let rows = message::Entity::find()
-        .filter(message::Column::Id.is_in(ids))
+        .filter(among(&tx.connection, message::Column::Id, ids))
         .order_by_asc(message::Column::Id)
         .lock_exclusive()
         .all(&tx.connection)
@@ -281,7 +286,7 @@ async fn events(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error> {
     let rows: Vec<(String, String)> = event::Entity::find()
         .select_only()
         .columns([event::Column::DedupeId, event::Column::Outcome])
-        .filter(event::Column::DedupeId.is_in(keys.events.iter().map(DedupeId::as_str)))
+        .filter(among(&tx.connection, event::Column::DedupeId, keys.events.iter().map(DedupeId::as_str)))
         .into_tuple()
         .all(&tx.connection)
         .await?;
@@ -299,7 +304,7 @@ async fn suppressions(tx: &Tx, state: &mut State) -> Result<(), Error> {
         return Ok(());
     }
     let rows = suppression::Entity::find()
-        .filter(suppression::Column::ContactId.is_in(contacts))
+        .filter(among(&tx.connection, suppression::Column::ContactId, contacts))
         .all(&tx.connection)
         .await?;
     for row in rows {
@@ -319,7 +324,7 @@ async fn automatic(tx: &Tx, state: &mut State) -> Result<(), Error> {
         .select_only()
         .columns([message::Column::LineId, message::Column::ContactId, message::Column::ProcessedAt])
         .filter(message::Column::Automatic.eq(true))
-        .filter(message::Column::ContactId.is_in(contacts))
+        .filter(among(&tx.connection, message::Column::ContactId, contacts))
         .filter(message::Column::ProcessedAt.gt(tx.at - TimeDelta::days(1)))
         .into_tuple()
         .all(&tx.connection)

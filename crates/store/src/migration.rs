@@ -9,6 +9,7 @@ mod m20261120_000002_settling;
 mod m20261120_000003_sweeping;
 mod m20261128_000004_traces;
 mod m20261128_000005_restoring;
+mod m20261128_000006_lookups;
 
 /// All migrations, oldest first.
 pub(crate) struct Migrator;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000003_sweeping::Migration),
             Box::new(m20261128_000004_traces::Migration),
             Box::new(m20261128_000005_restoring::Migration),
+            Box::new(m20261128_000006_lookups::Migration),
         ]
     }
 }

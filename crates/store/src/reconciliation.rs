@@ -10,6 +10,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::bulk::among;
 use crate::entity::{account, json, line_listing, message, reconciliation, request};
 use crate::error::Error;
 use crate::request::ask;
@@ -239,7 +240,7 @@ impl Store {
                 .column(message::Column::Seen)
                 .column(message::Column::ErrorStatus)
                 .column(message::Column::ErrorCode)
-                .filter(message::Column::ProviderSid.is_in(sids))
+                .filter(among(reader, message::Column::ProviderSid, sids))
                 .filter(message::Column::AccountId.eq(owner.id))
                 .filter(message::Column::Direction.eq(Direction::Outbound.as_str()));
             Ok(ours.into_tuple::<Row>().all(reader).await?)

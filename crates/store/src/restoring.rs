@@ -9,10 +9,10 @@ use sea_orm::{ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, Rela
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::bulk::insert;
 use crate::entity::{case_event, installation, message, outbox, uncount};
 use crate::error::Error;
 use crate::transaction::Tx;
-use crate::write::insert_chunked;
 use crate::{Store, reconciliation};
 
 /// Case numbers passed over: more than are given between two backups of a night, so that none that a customer was told
@@ -82,7 +82,7 @@ async fn tell_trail(tx: &Tx) -> Result<(), Error> {
         at: tx.at,
     });
     let entries = entries.map(|entry| case_event::ActiveModel::from(&entry)).collect();
-    insert_chunked::<case_event::Entity, _>(tx, entries, None).await
+    insert(tx, entries, None).await
 }
 
 /// Makes every text on its way one that may have been sent at any time from its first attempt, or from when it was

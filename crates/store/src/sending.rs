@@ -17,6 +17,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::bulk::among;
 use crate::entity::{outbox, uncount, word};
 use crate::error::Error;
 use crate::transaction::Tx;
@@ -182,13 +183,14 @@ async fn claim_of_line(tx: &Tx, inner: &Inner, line: &DueLine, most: usize) -> R
 }
 
 /// The oldest pending message of each conversation whose earlier texts are settled. An uncertain one holds
-/// the later texts back until its `due_at`.
+/// the later texts back until its `due_at`. What is asked of each row is a subquery with a limit, here and for lines: it
+/// cannot be made a join that reads all of the outbox.
 async fn sendable(tx: &Tx, inner: &Inner, line: LineId, most: usize) -> Result<Vec<Uuid>, Error> {
     let mut sql = "select o.message_id from outbox o \
-         where o.line_id = $1 and o.state = 'pending' and o.due_at <= $2 and not exists ( \
+         where o.line_id = $1 and o.state = 'pending' and o.due_at <= $2 and ( \
            select 1 from outbox e where e.conversation_id = o.conversation_id \
            and (e.queued_at < o.queued_at or (e.queued_at = o.queued_at and e.message_id < o.message_id)) \
-           and (e.state <> 'uncertain' or e.due_at > $2)) \
+           and (e.state <> 'uncertain' or e.due_at > $2) limit 1) is null \
          order by o.due_at, o.message_id limit $3"
         .to_owned();
     if inner.connections.is_postgres() {
@@ -214,7 +216,7 @@ async fn begin_attempts(tx: &Tx, ids: &[Uuid], lease: Duration) -> Result<(), Er
         .col_expr(outbox::Column::Looks, Expr::value(0))
         .col_expr(outbox::Column::LookAt, Expr::value(None::<DateTime<Utc>>))
         .col_expr(outbox::Column::HeldAt, Expr::value(None::<DateTime<Utc>>))
-        .filter(outbox::Column::MessageId.is_in(ids.iter().copied()))
+        .filter(among(&tx.connection, outbox::Column::MessageId, ids.iter().copied()))
         .exec(&tx.connection)
         .await?;
     Ok(())

@@ -13,6 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::Store;
+use crate::bulk::among;
 use crate::entity::{event, stream_mark};
 use crate::error::Error;
 use crate::reconciliation::ask_for_loss;
@@ -43,7 +44,11 @@ impl Store {
         let found = event::Entity::find()
             .select_only()
             .column(event::Column::DedupeId)
-            .filter(event::Column::DedupeId.is_in(ids.iter().map(DedupeId::as_str)))
+            .filter(among(
+                &self.inner.connections.reader,
+                event::Column::DedupeId,
+                ids.iter().map(DedupeId::as_str),
+            ))
             .into_tuple()
             .all(&self.inner.connections.reader);
         let found: Vec<String> = self.in_time(async { Ok(found.await?) }).await?;

@@ -35,7 +35,7 @@ impl Store {
         let inner = self.inner.clone();
         let task = tokio::spawn(async move {
             let connection = inner.begin().await?;
-            let at = inner.now(&connection).await?;
+            let at = inner.settle_in(&connection).await?;
             let tx = Tx { connection, at };
             let result = work(&tx, &inner).await;
             match result {
@@ -90,16 +90,28 @@ fn late() -> Error {
     Error::Unavailable(DbErr::Custom("it did not answer in time".to_owned()))
 }
 
+/// The planner may not read whole tables. Plans are kept, often from when a table was small: one that reads all of it would
+/// stay in use while the table grows, until somebody analyzes it. Nothing we do in a transaction needs a whole table.
+const SETTLE_IN: &str = "select clock_timestamp() as at, set_config('enable_seqscan', 'off', true)";
+
 impl Inner {
+    /// Prepares a transaction that has just begun; the time then.
+    async fn settle_in(&self, connection: &DatabaseTransaction) -> Result<DateTime<Utc>, Error> {
+        self.time(connection, SETTLE_IN).await
+    }
+
     /// The time, to the microsecond both databases keep: PostgreSQL's own, so that leases of many machines
     /// agree; this process's beside SQLite, which serves one.
     pub(crate) async fn now(&self, connection: &DatabaseTransaction) -> Result<DateTime<Utc>, Error> {
+        self.time(connection, "select clock_timestamp() as at").await
+    }
+
+    async fn time(&self, connection: &DatabaseTransaction, query: &str) -> Result<DateTime<Utc>, Error> {
         if !self.connections.is_postgres() {
             let now = (self.clock)();
             return Ok(now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now));
         }
-        let statement =
-            Statement::from_string(connection.get_database_backend(), "select clock_timestamp() as at");
+        let statement = Statement::from_string(connection.get_database_backend(), query);
         let row = connection.query_one_raw(statement).await?;
         let row = row.ok_or(Error::Unreadable { table: "clock_timestamp()", what: "no row" })?;
         Ok(row.try_get("", "at")?)

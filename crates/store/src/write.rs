@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use casewire_domain::DedupeId;
 use casewire_domain::state::{EventRow, State, Writes};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, QueryFilter};
 
+use crate::bulk::{among, insert};
 use crate::entity::{case, case_event, conversation, event, message, outbox, reply_key, suppression};
 use crate::error::Error;
 use crate::transaction::Tx;
-
-/// Most rows of one statement: 22 columns of 512 messages are a third of what SQLite takes as parameters.
-const MOST_ROWS: usize = 512;
 
 /// Writes everything the batch's decisions changed. The order follows the references between tables.
 pub(crate) async fn write(tx: &Tx, state: &State) -> Result<(), Error> {
@@ -28,11 +26,11 @@ pub(crate) async fn write(tx: &Tx, state: &State) -> Result<(), Error> {
             case::Column::ClosedAt,
         ])
         .to_owned();
-    insert_chunked::<case::Entity, _>(tx, cases, Some(changed)).await?;
+    insert(tx, cases, Some(changed)).await?;
     current_cases(tx, state).await?;
     messages(tx, writes).await?;
     let trail = writes.trail.iter().map(case_event::ActiveModel::from).collect();
-    insert_chunked::<case_event::Entity, _>(tx, trail, None).await?;
+    insert(tx, trail, None).await?;
     queue(tx, writes).await?;
     suppressions(tx, writes).await?;
     replies(tx, writes).await?;
@@ -45,13 +43,13 @@ async fn current_cases(tx: &Tx, state: &State) -> Result<(), Error> {
     let changed = OnConflict::column(conversation::Column::Id)
         .update_column(conversation::Column::CurrentCaseId)
         .to_owned();
-    insert_chunked::<conversation::Entity, _>(tx, rows, Some(changed)).await
+    insert(tx, rows, Some(changed)).await
 }
 
 async fn messages(tx: &Tx, writes: &Writes) -> Result<(), Error> {
     let new = writes.new_messages.values().map(message::ActiveModel::from).collect();
     // No conflict clause: the unique keys are the guarantee that a text is stored once.
-    insert_chunked::<message::Entity, _>(tx, new, None).await?;
+    insert(tx, new, None).await?;
     let rows = writes.changed_messages.values().map(message::ActiveModel::from).collect();
     let changed = OnConflict::column(message::Column::Id)
         .update_columns([
@@ -64,14 +62,14 @@ async fn messages(tx: &Tx, writes: &Writes) -> Result<(), Error> {
             message::Column::Trace,
         ])
         .to_owned();
-    insert_chunked::<message::Entity, _>(tx, rows, Some(changed)).await
+    insert(tx, rows, Some(changed)).await
 }
 
 async fn queue(tx: &Tx, writes: &Writes) -> Result<(), Error> {
     if !writes.dequeued.is_empty() {
         let ids = writes.dequeued.iter().map(|id| id.0);
         outbox::Entity::delete_many()
-            .filter(outbox::Column::MessageId.is_in(ids))
+            .filter(among(&tx.connection, outbox::Column::MessageId, ids))
             .exec(&tx.connection)
             .await?;
     }
@@ -90,7 +88,7 @@ async fn queue(tx: &Tx, writes: &Writes) -> Result<(), Error> {
             outbox::Column::Resends,
         ])
         .to_owned();
-    insert_chunked::<outbox::Entity, _>(tx, rows, Some(changed)).await
+    insert(tx, rows, Some(changed)).await
 }
 
 async fn suppressions(tx: &Tx, writes: &Writes) -> Result<(), Error> {
@@ -116,7 +114,7 @@ async fn suppressions(tx: &Tx, writes: &Writes) -> Result<(), Error> {
         ])
         .action_and_where(Expr::cust(newer))
         .to_owned();
-    insert_chunked::<suppression::Entity, _>(tx, rows, Some(changed)).await
+    insert(tx, rows, Some(changed)).await
 }
 
 async fn replies(tx: &Tx, writes: &Writes) -> Result<(), Error> {
@@ -127,7 +125,7 @@ async fn replies(tx: &Tx, writes: &Writes) -> Result<(), Error> {
             message_id: Set(message.0),
             created_at: Set(tx.at),
         };
-    insert_chunked::<reply_key::Entity, _>(tx, writes.replies.iter().map(row).collect(), None).await
+    insert(tx, writes.replies.iter().map(row).collect(), None).await
 }
 
 /// An event that was known (waiting, or dead) is brought up to date; a new one is inserted without a
@@ -138,35 +136,9 @@ async fn events(
     known: &HashSet<DedupeId>,
 ) -> Result<(), Error> {
     let (old, new): (Vec<_>, Vec<_>) = rows.values().partition(|row| known.contains(&row.facts.dedupe_id));
-    insert_chunked::<event::Entity, _>(tx, new.into_iter().map(event::ActiveModel::from).collect(), None)
-        .await?;
+    insert(tx, new.into_iter().map(event::ActiveModel::from).collect(), None).await?;
     for row in old {
         event::ActiveModel::from(row).update(&tx.connection).await?;
-    }
-    Ok(())
-}
-
-/// Inserts rows in statements of a power of two of rows each, so that the database sees few different
-/// statements and keeps them prepared.
-pub(crate) async fn insert_chunked<E, A>(
-    tx: &Tx,
-    rows: Vec<A>,
-    on_conflict: Option<OnConflict>,
-) -> Result<(), Error>
-where
-    E: EntityTrait,
-    A: ActiveModelTrait<Entity = E> + Send,
-    E::Model: IntoActiveModel<A>,
-{
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let left = rows.len().min(MOST_ROWS);
-        let chunk = if left.is_power_of_two() { left } else { left.next_power_of_two() / 2 };
-        let insert = E::insert_many::<A, _>(rows.by_ref().take(chunk));
-        match &on_conflict {
-            Some(clause) => insert.on_conflict(clause.clone()).exec_without_returning(&tx.connection).await?,
-            None => insert.exec_without_returning(&tx.connection).await?,
-        };
     }
     Ok(())
 }

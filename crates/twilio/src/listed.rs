@@ -1,8 +1,6 @@
 //! From the provider's list to the webhooks that should have told of it. What is found on the list goes the way of
 //! every webhook: the same ids, the same parser, the same raw form to replay.
 
-use std::collections::BTreeMap;
-
 use casewire_domain::{Event, EventKind, Media, Source};
 use chrono::{DateTime, Utc};
 
@@ -87,7 +85,7 @@ fn event(
         content_type: "application/x-www-form-urlencoded".to_owned(),
         body,
         received_at,
-        trace: BTreeMap::new(),
+        trace: None,
     }
 }
 

@@ -13,6 +13,9 @@ pub struct Parameters {
     ends: Vec<Ends>,
 }
 
+/// Room for as many pairs as a text without media has.
+const USUAL: usize = 24;
+
 /// Where a pair's name and value end; the name begins where the pair before ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Ends {
@@ -57,15 +60,21 @@ impl Parameters {
     /// as the URL standard has it. Invalid escapes and invalid UTF-8 are refused, never repaired.
     pub fn parse(raw: &[u8], max: usize) -> Result<Self, Malformed> {
         let mut bytes = Vec::with_capacity(raw.len());
-        let mut ends = Vec::new();
-        for field in raw.split(|byte| *byte == b'&').filter(|field| !field.is_empty()) {
+        let mut ends = Vec::with_capacity(USUAL);
+        let mut rest = raw;
+        while !rest.is_empty() {
+            if let Some(further) = rest.strip_prefix(b"&") {
+                rest = further;
+                continue;
+            }
             if ends.len() == max {
                 return Err(Malformed::TooMany { max });
             }
-            let equals = field.iter().position(|byte| *byte == b'=').unwrap_or(field.len());
-            decode(&field[..equals], &mut bytes)?;
+            rest = decode(rest, |byte| matches!(byte, b'=' | b'&'), &mut bytes)?;
             let name = bytes.len();
-            decode(field.get(equals + 1..).unwrap_or_default(), &mut bytes)?;
+            if let Some(value) = rest.strip_prefix(b"=") {
+                rest = decode(value, |byte| byte == b'&', &mut bytes)?;
+            }
             ends.push(Ends { name, value: bytes.len() });
         }
         let text = String::from_utf8(bytes).map_err(|_| Malformed::Utf8)?;
@@ -166,24 +175,31 @@ impl fmt::Debug for Parameters {
     }
 }
 
-/// Appends a decoded name or value: runs without escapes are copied whole.
-fn decode(mut part: &[u8], into: &mut Vec<u8>) -> Result<(), Malformed> {
-    while let Some(at) = part.iter().position(|byte| matches!(byte, b'+' | b'%')) {
-        into.extend_from_slice(&part[..at]);
-        part = match &part[at..] {
-            [b'+', rest @ ..] => {
+/// Appends a decoded name or value, up to the byte that ends it; what is left begins with that. Runs without escapes are
+/// copied whole.
+fn decode<'a>(
+    mut rest: &'a [u8],
+    is_end: impl Fn(u8) -> bool,
+    into: &mut Vec<u8>,
+) -> Result<&'a [u8], Malformed> {
+    loop {
+        let plain = |byte: &u8| !matches!(byte, b'+' | b'%') && !is_end(*byte);
+        let run = rest.iter().position(|byte| !plain(byte)).unwrap_or(rest.len());
+        let (copied, special) = rest.split_at(run);
+        into.extend_from_slice(copied);
+        rest = match special {
+            [b'+', further @ ..] => {
                 into.push(b' ');
-                rest
+                further
             }
-            [b'%', high, low, rest @ ..] => {
+            [b'%', high, low, further @ ..] => {
                 into.push(hex(*high)? << 4 | hex(*low)?);
-                rest
+                further
             }
-            _ => return Err(Malformed::Escape),
+            [b'%', ..] => return Err(Malformed::Escape),
+            ended => return Ok(ended),
         };
     }
-    into.extend_from_slice(part);
-    Ok(())
 }
 
 fn hex(digit: u8) -> Result<u8, Malformed> {

@@ -47,7 +47,7 @@ impl Post {
             line = message.line,
         );
         // The trace of the text that is answered, or of the agent's request.
-        message.trace.iter().for_each(|cause| trace::set_parent(&span, &trace::carrier(cause)));
+        message.trace.iter().for_each(|cause| trace::set_parent(&span, cause));
         let trace = trace::parent_of(&span);
         let outcome = if message.suppressed {
             self.metrics.sends.suppressed();

@@ -19,6 +19,9 @@ use crate::batch::{self, Patience};
 use crate::metrics::Metrics;
 use crate::{Deps, reading};
 
+/// Counting how cases stand takes longer the more of them are open. It rests so many times as long as it took.
+const COUNTING_PART: u32 = 50;
+
 /// Looks after things until told to stop.
 pub(crate) async fn run(
     settings: config::Worker,
@@ -36,8 +39,10 @@ pub(crate) async fn run(
     while !stop.is_cancelled() {
         beat.now();
         if count_at <= Instant::now() {
+            let begun = Instant::now();
             chores.standing().await;
-            count_at = Instant::now() + chores.settings.standing_interval;
+            let rest = begun.elapsed() * COUNTING_PART;
+            count_at = Instant::now() + chores.settings.standing_interval.max(rest);
         }
         let pause = if chores.all().await {
             backoff.reset();

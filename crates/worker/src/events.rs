@@ -75,10 +75,12 @@ fn span(delivery: &Delivery) -> Span {
     );
     if let Ok(event) = &delivery.event {
         span.record("messaging.message.id", event.dedupe_id.as_str());
-        if delivery.attempt == 1 {
-            trace::set_parent(&span, &event.trace);
+        if let Some(published) = &event.trace {
+            if delivery.attempt == 1 {
+                trace::set_parent(&span, published);
+            }
+            trace::link(&span, published);
         }
-        trace::link(&span, &event.trace);
     }
     span
 }

@@ -232,7 +232,7 @@ impl Pipeline {
             if let (Command::Status(_, report), Some(Outcome::Reported { trace, .. })) = (command, outcome) {
                 span.record("sms.status", report.status.as_str());
                 // Only here is it known which text the report is of.
-                trace.iter().for_each(|sent| trace::link(span, &trace::carrier(sent)));
+                trace.iter().for_each(|sent| trace::link(span, sent));
             }
             match outcome {
                 Some(outcome) if events.given_up => self.metrics.events.given_up(outcome, took, span),

@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use casewire_bus::{Delivery, Undecodable};
 use casewire_domain::command::{Command, EventFacts};
 use casewire_domain::{DedupeId, Event, EventKind};
-use casewire_runtime::telemetry::trace;
 use casewire_twilio::webhook;
 use chrono::{DateTime, Utc};
 
@@ -83,7 +82,7 @@ fn facts(event: &Event) -> EventFacts {
         line: event.line.clone(),
         received_at: event.received_at,
         raw: casewire_bus::encode(event),
-        trace: trace::parent_in(&event.trace),
+        trace: event.trace.clone(),
     }
 }
 

@@ -53,7 +53,7 @@ pub struct JetStream {
     config: JetStreamConfig,
     publishing: Connection,
     consuming: Connection,
-    board: Board,
+    board: Arc<Board>,
 }
 
 impl JetStream {
@@ -61,7 +61,7 @@ impl JetStream {
     pub async fn connect(config: JetStreamConfig) -> Result<Self, ConnectError> {
         let publishing = Connection::start(&config, "casewire publish").await?;
         let consuming = Connection::start(&config, "casewire consume").await?;
-        let board = Board::new(consuming.clone(), &config);
+        let board = Arc::new(Board::new(consuming.clone(), &config));
         Ok(Self { config, publishing, consuming, board })
     }
 
@@ -170,6 +170,13 @@ impl Stream for JetStream {
             _ => self.publishing.answered(),
         }
         published
+    }
+
+    async fn on_this_thread(&self) -> Option<Arc<dyn Stream>> {
+        // What fails here failed at the start: the configuration is the same.
+        let publishing = Connection::start(&self.config, "casewire publish").await.ok()?;
+        let (config, consuming, board) = (self.config.clone(), self.consuming.clone(), self.board.clone());
+        Some(Arc::new(Self { config, publishing, consuming, board }))
     }
 
     async fn consume(&self, shard: u32) -> Result<Box<dyn Consumer>, ConsumeError> {

@@ -1,10 +1,8 @@
 //! An event on its way to the server.
 
 use std::error::Error as _;
-use std::str::FromStr;
 use std::time::Duration;
 
-use async_nats::HeaderValue;
 use async_nats::jetstream::context::{PublishError as Refusal, PublishErrorKind};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{self, ErrorCode, message::PublishMessage};
@@ -17,8 +15,8 @@ use crate::{PublishError, Published};
 /// Pause before the one repetition of a publish that found its own id "in process" (error 10158).
 const IN_PROCESS_PAUSE: Duration = Duration::from_millis(100);
 
-/// Trace headers, as W3C names them. Other keys stay in the payload.
-const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+/// The header of a trace, as W3C names it.
+const TRACEPARENT: &str = "traceparent";
 
 /// Publishes and waits for the acknowledgement, without a bound of its own.
 pub(super) async fn publish(
@@ -28,11 +26,10 @@ pub(super) async fn publish(
 ) -> Result<Published, PublishError> {
     let subject = format!("in.{shard}.{}", event.kind.as_str());
     let stream = stream_name(shard);
-    let message = message(event);
-    let mut answer = send(connection, &subject, message.clone()).await;
+    let mut answer = send(connection, &subject, message(event)).await;
     if matches!(&answer, Err(refusal) if in_process(refusal)) {
         tokio::time::sleep(IN_PROCESS_PAUSE).await;
-        answer = send(connection, &subject, message).await;
+        answer = send(connection, &subject, message(event)).await;
     }
     stored(&stream, &answer.map_err(|refusal| error(&refusal))?)
 }
@@ -46,16 +43,13 @@ async fn send(
 }
 
 fn message(event: &Event) -> PublishMessage {
-    let mut message = PublishMessage::build()
+    let message = PublishMessage::build()
         .payload(casewire_proto::encode(event).into())
         .message_id(event.dedupe_id.as_str());
-    for name in TRACE_HEADERS {
-        // A value that cannot stand in a header is left to the payload.
-        if let Some(value) = event.trace.get(name).and_then(|value| HeaderValue::from_str(value).ok()) {
-            message = message.header(name, value);
-        }
+    match &event.trace {
+        Some(trace) => message.header(TRACEPARENT, trace.as_str()),
+        None => message,
     }
-    message
 }
 
 /// Whether the acknowledgement means that the event is in its stream.

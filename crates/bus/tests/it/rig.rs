@@ -11,7 +11,7 @@ use casewire_bus::{
     Consumer, Delivery, DirectoryBoard, EmbeddedConfig, EmbeddedStream, JetStream, JetStreamConfig,
     LocalDirectory, Stream,
 };
-use casewire_domain::{DedupeId, Event, EventKind, Source};
+use casewire_domain::{DedupeId, Event, EventKind, Source, TraceParent};
 use casewire_testkit::NatsServer;
 use chrono::DateTime;
 use tempfile::TempDir;
@@ -193,11 +193,7 @@ pub(crate) fn event_of(dedupe_id: &str, bytes: usize) -> Event {
         content_type: "application/x-www-form-urlencoded".into(),
         body: vec![b'x'; bytes],
         received_at: DateTime::from_timestamp(1_795_188_180, 123_456_789).expect("a time"),
-        trace: [(
-            "traceparent".to_owned(),
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
-        )]
-        .into(),
+        trace: TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `[telemetry]`: logs and traces.
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
 use super::section::section;
 use super::units::Share;
 use super::url::HttpUrl;
@@ -22,9 +24,17 @@ choice! {
 pub struct LogFilter(String);
 
 impl LogFilter {
-    /// The directives.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// What passes.
+    pub(crate) fn targets(&self) -> Targets {
+        // Only what can be read is kept: see `parse`.
+        self.0.parse().unwrap_or_default()
+    }
+
+    /// The most verbose level that any of its directives lets pass.
+    pub(crate) fn most_verbose(&self) -> LevelFilter {
+        let targets = self.targets();
+        let levels = targets.iter().map(|(_, level)| level).chain(targets.default_level());
+        levels.max().unwrap_or(LevelFilter::OFF)
     }
 }
 
@@ -41,7 +51,7 @@ impl Scalar for LogFilter {
     const EXPECTED: &'static str = "a level, or directives such as \"info,casewire_worker=debug\"";
 
     fn parse(text: &str) -> Option<Self> {
-        let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        let valid = !text.is_empty() && text.parse::<Targets>().is_ok();
         valid.then(|| Self(text.to_owned()))
     }
 

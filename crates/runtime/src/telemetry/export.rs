@@ -13,8 +13,9 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::names::Names;
 use super::{Error, Identity};
-use crate::config::Telemetry;
+use crate::config::{HttpUrl, Telemetry};
 use crate::crypto;
 
 /// How long the last traces may take: with the drain of 30 s it stays within the 60 s an orchestrator grants.
@@ -23,9 +24,12 @@ pub const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 /// What the exporter itself is made of: its spans would feed it for ever.
 const OWN_NOISE: [&str; 6] = ["hyper", "hyper_util", "reqwest", "h2", "rustls", "opentelemetry"];
 
+/// What becomes of spans.
+pub(super) type Spans<S> = Box<dyn Layer<S> + Send + Sync>;
+
 /// Ends telemetry: flushes what was not sent yet, for at most [`FLUSH_LIMIT`].
 #[derive(Debug)]
-pub struct Guard(SdkTracerProvider);
+pub struct Guard(Option<SdkTracerProvider>);
 
 impl Guard {
     /// Sends what is left, as dropping does, without blocking the runtime's thread meanwhile.
@@ -38,17 +42,17 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // A collector that is away must not keep the process alive, and there is nobody left to tell.
-        let _ = self.0.shutdown_with_timeout(FLUSH_LIMIT);
+        let _ = self.0.as_ref().map(|provider| provider.shutdown_with_timeout(FLUSH_LIMIT));
     }
 }
 
-/// The layer that makes a span of OpenTelemetry of every span, and sends it where an endpoint is set.
-pub(super) fn layer<S>(settings: &Telemetry, identity: Identity) -> Result<(impl Layer<S>, Guard), Error>
+/// The layer that makes a span of OpenTelemetry of every span and sends it, or only names it where nothing is sent.
+pub(super) fn layer<S>(settings: &Telemetry, identity: Identity) -> Result<(Spans<S>, Guard), Error>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let provider = provider(settings, identity)?;
-    let targets = OWN_NOISE.iter().map(|target| (*target, LevelFilter::OFF));
+    let Some(endpoint) = &settings.otlp_endpoint else { return Ok((Names.boxed(), Guard(None))) };
+    let provider = provider(settings, endpoint, identity)?;
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("casewire"))
         // Each would add fields of no use to every span.
@@ -56,26 +60,31 @@ where
         .with_threads(false)
         .with_tracked_inactivity(false)
         // Parents are found through `tracing`; activating the other context too costs at every poll.
-        .with_context_activation(false)
-        .with_filter(Targets::new().with_default(LevelFilter::INFO).with_targets(targets));
-    Ok((layer, Guard(provider)))
+        .with_context_activation(false);
+    Ok((layer.boxed(), Guard(Some(provider))))
 }
 
-fn provider(settings: &Telemetry, identity: Identity) -> Result<SdkTracerProvider, Error> {
+/// Which spans there are: not those of the exporter itself.
+pub(super) fn spans() -> Targets {
+    let targets = OWN_NOISE.iter().map(|target| (*target, LevelFilter::OFF));
+    Targets::new().with_default(LevelFilter::INFO).with_targets(targets)
+}
+
+fn provider(
+    settings: &Telemetry,
+    endpoint: &HttpUrl,
+    identity: Identity,
+) -> Result<SdkTracerProvider, Error> {
     let resource = Resource::builder()
         .with_service_name(format!("casewire-{}", identity.role))
         .with_attribute(KeyValue::new("service.version", identity.version))
         .build();
-    let builder = SdkTracerProvider::builder().with_resource(resource);
-    let Some(endpoint) = &settings.otlp_endpoint else {
-        // Nothing is recorded then, but ids are made.
-        return Ok(builder.with_sampler(Sampler::AlwaysOff).build());
-    };
     crypto::install_provider();
     let exporter = SpanExporter::builder()
         .with_http()
         .with_endpoint(format!("{}/v1/traces", endpoint.as_str()))
         .build()?;
     let share = Sampler::TraceIdRatioBased(settings.sample_ratio.get());
+    let builder = SdkTracerProvider::builder().with_resource(resource);
     Ok(builder.with_sampler(Sampler::ParentBased(Box::new(share))).with_batch_exporter(exporter).build())
 }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use chrono::{SecondsFormat, Utc};
 use opentelemetry::trace::TraceContextExt;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::dispatcher::WeakDispatch;
 use tracing::field::{Field, Visit};
@@ -15,9 +16,9 @@ use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::Identity;
+use super::{Identity, names};
 
 /// The layer that writes such lines.
 pub(super) struct JsonLines<W> {
@@ -33,16 +34,53 @@ impl<W> JsonLines<W> {
     }
 
     /// The trace and span id of a span, in hex.
-    fn ids(&self, span: &Id) -> Option<(String, String)> {
-        let dispatch = self.dispatch.get()?.upgrade()?;
-        let context = tracing_opentelemetry::get_otel_context(span, &dispatch)?;
-        let context = context.span().span_context().clone();
+    fn ids<'a, S: LookupSpan<'a>>(&self, span: &SpanRef<'a, S>) -> Option<(String, String)> {
+        let recorded = || {
+            let dispatch = self.dispatch.get()?.upgrade()?;
+            let context = tracing_opentelemetry::get_otel_context(&span.id(), &dispatch)?;
+            Some(context.span().span_context().clone())
+        };
+        let context = names::name_of(span).or_else(recorded)?;
         context.is_valid().then(|| (context.trace_id().to_string(), context.span_id().to_string()))
     }
 }
 
-/// The fields of a span, as they will stand in a line.
-struct Fields(Map<String, Value>);
+/// Fields, as the inside of a JSON object with a comma after each. Spans are many and lines are few, so a span keeps them
+/// in the one form that takes a single allocation, and a line reads them back.
+struct Fields(Vec<u8>);
+
+impl Fields {
+    /// Room for what most spans have.
+    const ROOM: usize = 256;
+
+    fn new() -> Self {
+        Self(Vec::with_capacity(Self::ROOM))
+    }
+
+    fn put(&mut self, field: &Field, value: impl Serialize) {
+        // Those of `otel.` are for the other layer.
+        if field.name().starts_with("otel.") {
+            return;
+        }
+        let before = self.0.len();
+        let written = serde_json::to_writer(&mut self.0, field.name()).and_then(|()| {
+            self.0.push(b':');
+            serde_json::to_writer(&mut self.0, &value)
+        });
+        match written {
+            Ok(()) => self.0.push(b','),
+            // What cannot be said in JSON is left out.
+            Err(_) => self.0.truncate(before),
+        }
+    }
+
+    /// Adds them to a line; where names meet, these hold.
+    fn read_into(&self, line: &mut Map<String, Value>) {
+        let inside = self.0.strip_suffix(b",").unwrap_or_default();
+        let object = [b"{", inside, b"}"].concat();
+        line.extend(serde_json::from_slice::<Map<String, Value>>(&object).unwrap_or_default());
+    }
+}
 
 impl<S, W> Layer<S> for JsonLines<W>
 where
@@ -54,7 +92,7 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        let mut fields = Fields(Map::new());
+        let mut fields = Fields::new();
         attributes.record(&mut fields);
         if let Some(span) = ctx.span(id) {
             span.extensions_mut().insert(fields);
@@ -70,26 +108,26 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
-        let mut line = Fields(Map::new());
+        let mut line = Map::new();
         // Outer spans first, so that the inner one's fields hold where names meet.
         for span in ctx.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(fields) = span.extensions().get::<Fields>() {
-                line.0.extend(fields.0.clone());
+                fields.read_into(&mut line);
             }
         }
-        event.record(&mut line);
-        let Fields(mut line) = line;
+        let mut own = Fields::new();
+        event.record(&mut own);
+        own.read_into(&mut line);
         let metadata = event.metadata();
         // Lines of the `log` crate bring their origin as fields.
         let target = line.remove("log.target").unwrap_or_else(|| metadata.target().into());
-        // Those of `otel.` are for the other layer.
-        line.retain(|name, _| !name.starts_with("log.") && !name.starts_with("otel."));
+        line.retain(|name, _| !name.starts_with("log."));
         line.insert("timestamp".into(), Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true).into());
         line.insert("level".into(), metadata.level().as_str().into());
         line.insert("target".into(), target);
         line.insert("role".into(), self.identity.role.into());
         line.insert("version".into(), self.identity.version.into());
-        if let Some((trace, span)) = ctx.event_span(event).and_then(|span| self.ids(&span.id())) {
+        if let Some((trace, span)) = ctx.event_span(event).and_then(|span| self.ids(&span)) {
             line.insert("trace_id".into(), trace.into());
             line.insert("span_id".into(), span.into());
         }
@@ -102,26 +140,26 @@ where
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.put(field, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+        self.put(field, format_args!("{value:?}"));
     }
 }

@@ -6,17 +6,19 @@
 
 mod export;
 mod json;
+mod names;
 pub mod trace;
 
 use std::io::IsTerminal;
 
-use tracing::Subscriber;
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{LogFormat, Telemetry};
 
@@ -93,15 +95,26 @@ where
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    // Spans pass whatever the level of the lines: they carry the trace id of a warning inside them.
-    let lines = EnvFilter::new(settings.log_filter.as_str()).or(filter_fn(|metadata| metadata.is_span()));
     let log: Box<dyn Layer<Registry> + Send + Sync> = if json {
-        json::JsonLines::new(identity, writer).with_filter(lines).boxed()
+        json::JsonLines::new(identity, writer).boxed()
     } else {
-        tracing_subscriber::fmt::layer().with_ansi(terminal).with_writer(writer).with_filter(lines).boxed()
+        tracing_subscriber::fmt::layer().with_ansi(terminal).with_writer(writer).boxed()
     };
     let (spans, guard) = export::layer(settings, identity)?;
-    Ok((Registry::default().with(log).with(spans), guard))
+    Ok((Registry::default().with(log).with(spans).with(filter(settings)), guard))
+}
+
+/// What becomes a line, and what a span. One filter for both layers, which is asked once for each place in the code: a
+/// filter of each layer's own would be asked at each step of each span.
+fn filter(settings: &Telemetry) -> FilterFn<impl Fn(&Metadata<'_>) -> bool + use<>> {
+    let (lines, spans) = (settings.log_filter.targets(), export::spans());
+    // Spans pass whatever the level of the lines: they carry the trace id of a warning inside them.
+    let is_enabled = move |metadata: &Metadata<'_>| {
+        let wanted = if metadata.is_span() { &spans } else { &lines };
+        wanted.would_enable(metadata.target(), metadata.level())
+    };
+    let most = settings.log_filter.most_verbose().max(LevelFilter::INFO);
+    FilterFn::new(is_enabled).with_max_level_hint(most)
 }
 
 #[cfg(test)]

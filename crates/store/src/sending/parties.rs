@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use super::{Claimed, Unsettled};
+use crate::bulk::among;
 use crate::directory;
 use crate::entity::{account, contact, line, message, outbox, suppression, uncount, word};
 use crate::error::Error;
@@ -33,7 +34,7 @@ async fn each<T>(
         return Ok(Vec::new());
     }
     let rows = outbox::Entity::find()
-        .filter(outbox::Column::MessageId.is_in(ids.iter().copied()))
+        .filter(among(&tx.connection, outbox::Column::MessageId, ids.iter().copied()))
         .order_by_asc(outbox::Column::QueuedAt)
         .order_by_asc(outbox::Column::MessageId)
         .all(&tx.connection)
@@ -56,21 +57,32 @@ type Around<'a> = (&'a message::Model, &'a line::Model, &'a contact::Model, &'a 
 impl Parties {
     async fn load(tx: &Tx, ids: &[Uuid]) -> Result<Self, Error> {
         let db = &tx.connection;
-        let messages =
-            message::Entity::find().filter(message::Column::Id.is_in(ids.iter().copied())).all(db).await?;
+        let messages = message::Entity::find()
+            .filter(among(&tx.connection, message::Column::Id, ids.iter().copied()))
+            .all(db)
+            .await?;
         let distinct = |id: fn(&message::Model) -> Uuid| messages.iter().map(id).collect::<HashSet<_>>();
         let contacts = distinct(|message| message.contact_id);
         let lines = distinct(|message| message.line_id);
         let accounts = distinct(|message| message.account_id);
         let stopped = suppression::Entity::find()
-            .filter(suppression::Column::ContactId.is_in(contacts.iter().copied()))
+            .filter(among(&tx.connection, suppression::Column::ContactId, contacts.iter().copied()))
             .filter(suppression::Column::Active.eq(true))
             .all(db)
             .await?;
         Ok(Self {
-            contacts: contact::Entity::find().filter(contact::Column::Id.is_in(contacts)).all(db).await?,
-            lines: line::Entity::find().filter(line::Column::Id.is_in(lines)).all(db).await?,
-            accounts: account::Entity::find().filter(account::Column::Id.is_in(accounts)).all(db).await?,
+            contacts: contact::Entity::find()
+                .filter(among(&tx.connection, contact::Column::Id, contacts))
+                .all(db)
+                .await?,
+            lines: line::Entity::find()
+                .filter(among(&tx.connection, line::Column::Id, lines))
+                .all(db)
+                .await?,
+            accounts: account::Entity::find()
+                .filter(among(&tx.connection, account::Column::Id, accounts))
+                .all(db)
+                .await?,
             suppressed: stopped.into_iter().map(|row| (row.line_id, row.contact_id)).collect(),
             messages,
         })

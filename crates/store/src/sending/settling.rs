@@ -7,10 +7,11 @@ use casewire_domain::line::WhenUncertain;
 use casewire_domain::{AccountId, Address, MessageId};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
 use uuid::Uuid;
 
 use super::parties;
+use crate::bulk::among;
 use crate::entity::outbox;
 use crate::error::Error;
 use crate::transaction::Tx;
@@ -63,7 +64,7 @@ impl Store {
                     let lease = TimeDelta::from_std(look.lease).unwrap_or(TimeDelta::minutes(1));
                     outbox::Entity::update_many()
                         .col_expr(outbox::Column::LookAt, Expr::value(tx.at + lease))
-                        .filter(outbox::Column::MessageId.is_in(ids.iter().copied()))
+                        .filter(among(&tx.connection, outbox::Column::MessageId, ids.iter().copied()))
                         .exec(&tx.connection)
                         .await?;
                 }

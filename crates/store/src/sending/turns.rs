@@ -52,8 +52,9 @@ pub(super) async fn due_lines(tx: &Tx, paused: &[AccountId]) -> Result<Vec<DueLi
     let sql = format!(
         "select l.id, l.account_id, l.per_second, r.next_at is not null as rated \
          from line l left join line_rate r on r.line_id = l.id \
-         where (r.next_at is null or r.next_at <= $1) {only} and exists ( \
-           select 1 from outbox o where o.line_id = l.id and o.state = 'pending' and o.due_at <= $1) \
+         where (r.next_at is null or r.next_at <= $1) {only} and ( \
+           select 1 from outbox o where o.line_id = l.id and o.state = 'pending' and o.due_at <= $1 limit 1 \
+         ) is not null \
          order by r.next_at is not null, r.next_at, l.id limit $2"
     );
     let statement = Statement::from_sql_and_values(tx.connection.get_database_backend(), sql, values);
@@ -91,8 +92,9 @@ pub(super) async fn take(tx: &Tx, line: &DueLine, turns: Turns, taken: usize) ->
 
 /// How long until a line may go on whose rate alone holds messages back; `None` when there is no such line.
 pub(super) async fn next_turn(tx: &Tx) -> Result<Option<TimeDelta>, Error> {
-    let sql = "select min(r.next_at) as next_at from line_rate r where r.next_at > $1 and exists ( \
-               select 1 from outbox o where o.line_id = r.line_id and o.state = 'pending' and o.due_at <= $1)";
+    let sql = "select min(r.next_at) as next_at from line_rate r where r.next_at > $1 and ( \
+                 select 1 from outbox o where o.line_id = r.line_id and o.state = 'pending' and o.due_at <= $1 \
+                 limit 1) is not null";
     let statement =
         Statement::from_sql_and_values(tx.connection.get_database_backend(), sql, [Value::from(tx.at)]);
     let Some(row) = tx.connection.query_one_raw(statement).await? else { return Ok(None) };
