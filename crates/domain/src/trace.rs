@@ -20,6 +20,12 @@ impl TraceParent {
         (fits && parts.next().is_none()).then_some(Self(text))
     }
 
+    /// One of this span of this trace, by W3C's flags.
+    pub fn new(trace: [u8; 16], span: [u8; 8], flags: u8) -> Self {
+        let (trace, span) = (u128::from_be_bytes(trace), u64::from_be_bytes(span));
+        Self(format!("00-{trace:032x}-{span:016x}-{flags:02x}"))
+    }
+
     /// As it stands in headers and in the database.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -40,6 +46,9 @@ mod tests {
     fn a_trace_parent_is_hex_of_four_lengths_and_nothing_else() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert_eq!(TraceParent::parse(good).as_ref().map(TraceParent::as_str), Some(good));
+        let trace = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes();
+        let made = TraceParent::new(trace, 0xb7ad_6b71_6920_3331_u64.to_be_bytes(), 1);
+        assert_eq!(made.as_str(), good);
         for bad in ["", "00", "my heater is broken", &good[1..], &format!("{good}-00"), &good.to_uppercase()]
         {
             assert_eq!(TraceParent::parse(bad), None, "{bad}");

@@ -72,13 +72,16 @@ impl Lines {
     }
 
     fn current(&self) -> Option<Arc<Opened>> {
-        let newest = self.directory.borrow().clone()?;
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let newest = {
+            let newest = self.directory.borrow();
+            let newest = newest.as_ref()?;
+            if opened.as_ref().is_some_and(|opened| Arc::ptr_eq(&opened.from, newest)) {
+                return opened;
+            }
+            Arc::clone(newest)
+        };
         let is_newest = |opened: &&Arc<Opened>| Arc::ptr_eq(&opened.from, &newest);
-        if let Some(opened) =
-            self.opened.read().unwrap_or_else(PoisonError::into_inner).as_ref().filter(is_newest)
-        {
-            return Some(Arc::clone(opened));
-        }
         let mut current = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = current.as_ref().filter(is_newest) {
             return Some(Arc::clone(opened));

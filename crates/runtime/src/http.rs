@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::rc::Rc;
 
 use actix_web::dev::{Server, Service, ServiceRequest, ServiceResponse};
 use actix_web::guard::{Any, Get, Head};
@@ -30,7 +31,8 @@ where
 {
     let shutdown = shutdown.clone();
     let app = move || {
-        let shutdown = shutdown.clone();
+        // The thread's own: counting its holders for each request is not for all threads together.
+        let shutdown = Rc::new(shutdown.clone());
         let say_goodbye = move |request: ServiceRequest, service: &_| {
             let (answer, shutdown) = (Service::call(service, request), shutdown.clone());
             async move {

@@ -284,6 +284,18 @@ async fn headers_carry_id_and_trace_and_the_subject_names_nobody() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_thread_publishes_to_the_same_stream_over_a_connection_of_its_own() -> Result<()> {
+    let rig = start().await?;
+    let shared = rig.stream();
+    let own = shared.on_this_thread().await.context("a connection")?;
+    eventually("it connects", PATIENCE, || async { own.connected() }).await?;
+    assert_eq!(own.publish(&event("i:AC1:SM1"), 0).await?.sequence, 1);
+    let again = shared.publish(&event("i:AC1:SM1"), 0).await?;
+    assert_eq!((again.sequence, again.duplicate), (1, true));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_opens_a_guarded_server_and_a_wrong_one_does_not() -> Result<()> {
     let server = NatsServer::start_with("authorization { user: casewire, password: right }").await?;
     let with = |password: &str| JetStreamConfig {

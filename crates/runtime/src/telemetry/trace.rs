@@ -11,9 +11,8 @@ use super::names;
 /// The trace and span of a span, to be kept with what it causes. `None` where telemetry was not started.
 pub fn parent_of(span: &Span) -> Option<TraceParent> {
     let context = span_context(span);
-    let flags = context.trace_flags().to_u8();
-    let text = || format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id());
-    context.is_valid().then(text).and_then(TraceParent::parse)
+    let (trace, span) = (context.trace_id().to_bytes(), context.span_id().to_bytes());
+    context.is_valid().then(|| TraceParent::new(trace, span, context.trace_flags().to_u8()))
 }
 
 /// Whether a span is sent.

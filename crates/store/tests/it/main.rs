@@ -6,6 +6,7 @@ mod bench;
 mod cases;
 mod desk;
 mod outages;
+mod plans;
 mod restoring;
 mod sending;
 mod settling;
