@@ -196,8 +196,7 @@ pub(crate) fn canonical(parameters: &Parameters) -> String {
     let mut pairs: Vec<_> = parameters.iter().map(|(name, value)| (beginning(name), name, value)).collect();
     pairs.sort_unstable();
     pairs.dedup();
-    let mut text =
-        String::with_capacity(pairs.iter().map(|(_, name, value)| name.len() + value.len()).sum());
+    let mut text = String::with_capacity(pairs.iter().map(|(_, name, value)| name.len() + value.len()).sum());
     for (_, name, value) in pairs {
         text.push_str(name);
         text.push_str(value);
