@@ -77,7 +77,7 @@ mod story {
         let claimed = bench.claim().await;
         assert_eq!(claimed[0].message_id, reply);
         assert_eq!((claimed[0].trace.clone(), claimed[0].automatic), (TraceParent::parse(TRACE), false));
-        let sending = TraceParent::parse(&TRACE.replace("b7ad", "c8be"));
+        let sending = TraceParent::parse(TRACE.replace("b7ad", "c8be"));
         let provider_sid = sid();
         let outcome =
             AttemptOutcome::Accepted { provider_sid: provider_sid.clone(), status: DeliveryStatus::Queued };
