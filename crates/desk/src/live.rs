@@ -2,7 +2,6 @@
 //! when something here changed a case, and passes on what is new.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +26,9 @@ pub struct Bounds {
     pub tail: Duration,
     /// The same in ids, for a client that reconnects.
     pub tail_ids: i64,
+    /// Ids that are looked for again, because they were taken and their entries not seen yet. Ten thousand: what ten
+    /// workers write in a batch each.
+    pub gaps: usize,
     /// Entries read at once.
     pub batch: u64,
     /// Entries kept for a client that is slow; one slower than that catches up from the database.
@@ -47,6 +49,7 @@ impl Default for Bounds {
             poll: Duration::from_secs(1),
             tail: Duration::from_secs(10),
             tail_ids: 200,
+            gaps: 10_000,
             batch: 500,
             buffer: 1024,
             heartbeat: Duration::from_secs(15),
@@ -142,23 +145,25 @@ impl Live {
             Some(tail) => tail,
             None => tail.insert(Tail::at(self.store.trail_end().await?)),
         };
-        let now = Instant::now();
-        let mut from = tail.floor;
+        let late = self.store.trail_at(&tail.gaps()).await?;
+        self.push(tail, late);
         loop {
-            let entries = self.store.trail_since(from, self.bounds.batch).await?;
+            let entries = self.store.trail_since(tail.newest, self.bounds.batch).await?;
             let full = entries.len() as u64 >= self.bounds.batch;
-            for entry in entries {
-                from = entry.id;
-                if tail.is_new(entry.id, now) {
-                    self.metrics.pushed((Utc::now() - entry.at).to_std().unwrap_or_default());
-                    // Nobody may be listening.
-                    let _ = self.news.send(Arc::new(entry));
-                }
-            }
+            self.push(tail, entries);
             if !full {
-                tail.forget(now, self.bounds.tail);
+                tail.forget(Instant::now(), self.bounds.tail);
                 return Ok(());
             }
+        }
+    }
+
+    fn push(&self, tail: &mut Tail, entries: Vec<TrailView>) {
+        for entry in entries {
+            tail.seen(entry.id, Instant::now(), self.bounds.gaps);
+            self.metrics.pushed((Utc::now() - entry.at).to_std().unwrap_or_default());
+            // Nobody may be listening.
+            let _ = self.news.send(Arc::new(entry));
         }
     }
 
@@ -198,36 +203,36 @@ impl Follower {
 
 /// The end of the trail, where entries may still appear before ones already seen.
 struct Tail {
-    /// Everything up to here has been seen or will never be.
-    floor: i64,
-    /// What was seen above it, and when.
-    seen: BTreeMap<i64, Instant>,
+    /// The last entry seen.
+    newest: i64,
+    /// Ids before it whose entries were not seen, and since when they are known to be taken.
+    gaps: BTreeMap<i64, Instant>,
 }
 
 impl Tail {
-    fn at(floor: i64) -> Self {
-        Self { floor, seen: BTreeMap::new() }
+    fn at(newest: i64) -> Self {
+        Self { newest, gaps: BTreeMap::new() }
     }
 
-    fn is_new(&mut self, id: i64, now: Instant) -> bool {
-        match self.seen.entry(id) {
-            Entry::Vacant(place) => {
-                place.insert(now);
-                true
-            }
-            Entry::Occupied(_) => false,
+    /// The ids to look for again.
+    fn gaps(&self) -> Vec<i64> {
+        self.gaps.keys().copied().collect()
+    }
+
+    /// Of more than `most` gaps the first are given up.
+    fn seen(&mut self, id: i64, now: Instant, most: usize) {
+        self.gaps.remove(&id);
+        let first = id.saturating_sub_unsigned(most as u64).max(self.newest.saturating_add(1));
+        self.gaps.extend((first..id).map(|gap| (gap, now)));
+        while self.gaps.len() > most {
+            self.gaps.pop_first();
         }
+        self.newest = self.newest.max(id);
     }
 
-    /// Raises the floor over what was seen so long ago that nothing can appear before it.
+    /// Gives up ids that were taken so long ago that nothing can appear there.
     fn forget(&mut self, now: Instant, tail: Duration) {
-        while let Some(entry) = self.seen.first_entry() {
-            if now.duration_since(*entry.get()) < tail {
-                break;
-            }
-            self.floor = *entry.key();
-            entry.remove();
-        }
+        self.gaps.retain(|_, since| now.duration_since(*since) < tail);
     }
 }
 
@@ -236,25 +241,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_that_appears_late_is_still_new() {
+    fn an_entry_that_appears_late_is_looked_for_until_it_is_seen() {
         let start = Instant::now();
         let mut tail = Tail::at(10);
-        assert!(tail.is_new(11, start) && tail.is_new(13, start));
-        tail.forget(start + Duration::from_secs(1), Duration::from_secs(10));
-        assert_eq!(tail.floor, 10);
-        assert!(tail.is_new(12, start + Duration::from_secs(1)));
-        assert!(!tail.is_new(13, start + Duration::from_secs(1)));
+        tail.seen(11, start, 9);
+        tail.seen(14, start, 9);
+        assert_eq!((tail.newest, tail.gaps()), (14, vec![12, 13]));
+        tail.seen(12, start + Duration::from_secs(1), 9);
+        tail.forget(start + Duration::from_secs(2), Duration::from_secs(10));
+        assert_eq!((tail.newest, tail.gaps()), (14, vec![13]));
     }
 
     #[test]
-    fn what_was_seen_long_ago_is_not_read_again() {
+    fn an_id_that_nobody_used_is_given_up() {
         let start = Instant::now();
         let mut tail = Tail::at(0);
-        tail.is_new(1, start);
-        tail.is_new(2, start + Duration::from_secs(5));
-        // Seeing it again does not make it younger.
-        assert!(!tail.is_new(1, start + Duration::from_secs(6)));
+        tail.seen(2, start, 9);
+        tail.seen(4, start + Duration::from_secs(5), 9);
         tail.forget(start + Duration::from_secs(11), Duration::from_secs(10));
-        assert_eq!((tail.floor, tail.seen.len()), (1, 1));
+        assert_eq!(tail.gaps(), [3]);
+    }
+
+    #[test]
+    fn of_very_many_gaps_the_first_are_given_up() {
+        let mut tail = Tail::at(0);
+        tail.seen(5, Instant::now(), 3);
+        assert_eq!(tail.gaps(), [2, 3, 4]);
+        tail.seen(i64::MAX, Instant::now(), 3);
+        assert_eq!(tail.gaps(), [i64::MAX - 3, i64::MAX - 2, i64::MAX - 1]);
     }
 }

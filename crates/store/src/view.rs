@@ -7,12 +7,13 @@ use casewire_domain::{CaseId, CaseNumber, MessageId, Text};
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    RelationTrait,
+    RelationTrait, Select,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Store;
+use crate::bulk::among;
 use crate::entity::{case, case_event, contact, line, message, outbox, suppression};
 use crate::error::Error;
 
@@ -227,14 +228,26 @@ impl Store {
         found.map(message_view).transpose()
     }
 
-    /// Trail entries after `cursor`, oldest first. Ids commit out of order: a reader that follows the trail
-    /// asks again for a short tail before its cursor.
+    /// Trail entries after `cursor`, oldest first. Ids commit out of order: a reader that follows the trail asks for
+    /// those that it has missed by [`Store::trail_at`].
     pub async fn trail_since(&self, cursor: i64, most: u64) -> Result<Vec<TrailView>, Error> {
-        let rows = case_event::Entity::find()
+        self.trail(case_event::Entity::find().filter(case_event::Column::Id.gt(cursor)).limit(most)).await
+    }
+
+    /// Those of these trail entries that are there, oldest first.
+    pub async fn trail_at(&self, ids: &[i64]) -> Result<Vec<TrailView>, Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let reader = &self.inner.connections.reader;
+        let these = among(reader, case_event::Column::Id, ids.iter().copied());
+        self.trail(case_event::Entity::find().filter(these)).await
+    }
+
+    async fn trail(&self, entries: Select<case_event::Entity>) -> Result<Vec<TrailView>, Error> {
+        let rows = entries
             .find_also_related(case::Entity)
-            .filter(case_event::Column::Id.gt(cursor))
             .order_by_asc(case_event::Column::Id)
-            .limit(most)
             .all(&self.inner.connections.reader)
             .await?;
         rows.into_iter()
