@@ -157,7 +157,7 @@ mod tests {
             account_sid: "AC00000000000000000000000000000001".into(),
             token: "the-auth-token".into(),
         };
-        Texts::new(line, Senders::Even { first: 0, count: 10 })
+        Texts::new(line, Senders::new(10))
     }
 
     #[test]

@@ -57,7 +57,7 @@ struct Both {
 impl Both {
     async fn window(&self, length: Duration) -> Result<Latencies> {
         let count = (A_SECOND * length.as_secs_f64()) as usize;
-        let mut texts = line::texts(Senders::zipf(20_000));
+        let mut texts = line::texts(Senders::new(20_000));
         let (requests, sids) = texts.requests_with_sids(count);
         let window = load::open(self.address, Arc::new(requests), CONNECTIONS, A_SECOND).await?;
         eventually("every text is in a case", START, async || {

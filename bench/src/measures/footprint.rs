@@ -62,7 +62,7 @@ async fn memory(plan: &Plan, broker: &Broker) -> Result<Memory> {
     // Its threads have started when it says that it is ready; a second more, and nothing is left to do.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let idle = vitals::memory_mib(pid)?;
-    let mut texts = line::texts(Senders::zipf(20_000));
+    let mut texts = line::texts(Senders::new(20_000));
     plan.progress.step("256 connections");
     let some = texts.requests(CHUNK / 4);
     front.window(broker, some, Load::Closed { connections: MANY_CONNECTIONS }).await?;

@@ -72,7 +72,7 @@ async fn work(plan: &Plan, texts: u64, senders: u64) -> Result<f64> {
     let home = Home::create(&plan.programs).await?;
     let stream = EmbeddedStream::open(&home.stream(), EmbeddedConfig::default()).await?;
     let stream = std::sync::Arc::new(stream);
-    let mut made = line::texts(Senders::Even { first: 0, count: senders });
+    let mut made = line::texts(Senders::new(senders));
     backlog::publish(stream.clone(), 1, &mut made, texts).await?;
     stream.close().await;
     drop(stream);

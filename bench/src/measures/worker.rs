@@ -56,7 +56,7 @@ impl Stage {
     }
 
     async fn fill(&self, size: Size, first: u64) -> Result<()> {
-        let mut texts = line::texts(Senders::Even { first, count: size.senders });
+        let mut texts = line::texts(Senders { first, count: size.senders });
         backlog::fill(&self.broker, &mut texts, size.texts).await
     }
 }

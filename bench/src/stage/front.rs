@@ -199,7 +199,7 @@ impl<'a> Turn<'a> {
         connections: usize,
         length: Duration,
     ) -> Result<Self> {
-        let texts = line::texts(Senders::zipf(20_000));
+        let texts = line::texts(Senders::new(20_000));
         let mut turn = Self { front, broker, texts, rate: 0.0 };
         turn.play(WARM_UP, Load::Closed { connections }).await?;
         turn.closed(connections, length).await?;
