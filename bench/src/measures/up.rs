@@ -127,6 +127,8 @@ async fn open(path: &Path) -> Result<SqliteConnection> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
         .foreign_keys(true)
+        .pragma("cache_size", "-65536")
+        .pragma("wal_autocheckpoint", "8000")
         .disable_statement_logging();
     Ok(SqliteConnection::connect_with(&options).await?)
 }

@@ -112,6 +112,12 @@ impl Group {
         group
     }
 
+    /// Whether it must be on the disk before it is answered. All else may be lost with the power: what was acknowledged
+    /// comes again and is recognised, what was put off or handed out comes at once.
+    pub(super) fn lasts(&self) -> bool {
+        !self.publishes.is_empty()
+    }
+
     /// The shards in which there may be something new to fetch afterwards.
     pub(super) fn touched(&self) -> impl Iterator<Item = u32> {
         let retried = self.retries.iter().map(|retry| retry.shard);

@@ -60,6 +60,8 @@ pub(super) struct Writer {
     ledger: Ledger,
     /// Whether the last transaction was committed.
     writing: Arc<AtomicBool>,
+    /// Whether commits are brought to the disk now.
+    syncing: bool,
 }
 
 impl Writer {
@@ -72,7 +74,7 @@ impl Writer {
         writing: Arc<AtomicBool>,
     ) -> sqlx::Result<Self> {
         let ledger = Ledger::read(&mut connection, arrivals.len()).await?;
-        Ok(Self { connection, requests, arrivals, config, clock, ledger, writing })
+        Ok(Self { connection, requests, arrivals, config, clock, ledger, writing, syncing: true })
     }
 
     /// Serves until it is closed or nobody is left to ask.
@@ -131,6 +133,7 @@ impl Writer {
     }
 
     async fn try_commit(&mut self, group: &Group) -> sqlx::Result<Outcome> {
+        self.sync(group.lasts()).await?;
         self.execute("begin immediate").await?;
         let mut step = Step {
             connection: &mut self.connection,
@@ -143,6 +146,16 @@ impl Writer {
         self.execute("commit").await?;
         self.ledger = ledger;
         Ok(outcome)
+    }
+
+    /// Whether the commits from now on are brought to the disk, and with them all those before that were not.
+    async fn sync(&mut self, syncing: bool) -> sqlx::Result<()> {
+        if self.syncing != syncing {
+            let level = if syncing { "pragma synchronous = full" } else { "pragma synchronous = normal" };
+            self.execute(level).await?;
+            self.syncing = syncing;
+        }
+        Ok(())
     }
 
     async fn execute(&mut self, statement: &'static str) -> sqlx::Result<()> {
