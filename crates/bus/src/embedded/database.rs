@@ -31,24 +31,16 @@ pub(super) async fn known(
     Ok(known.into_iter().collect())
 }
 
-/// Forgets at most `limit` ids stored up to `expired`.
-pub(super) async fn forget(connection: &mut SqliteConnection, expired: i64, limit: i64) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM dedupe WHERE id IN (SELECT id FROM dedupe WHERE stored_at <= ?1 LIMIT ?2)")
-        .bind(expired)
-        .bind(limit)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Stores events under new sequences, visible at once, and remembers their ids.
+/// Stores events under new sequences, visible at once, and remembers their ids. Of ids stored up to `expired` it forgets
+/// twice as many as there are events: ids never pile up, and no group is slow.
 ///
-/// A statement costs more on the way to SQLite's thread than in SQLite, so all of a group go in one a table: what is
-/// small as a JSON list, the payloads as one blob from which each row cuts its own.
+/// A statement costs more on the way to SQLite's thread than in SQLite, so all of a group go there at once: what is small
+/// as a JSON list, the payloads as one blob from which each row cuts its own.
 pub(super) async fn store(
     connection: &mut SqliteConnection,
     new: &[(i64, &Publish)],
     now: i64,
+    expired: i64,
 ) -> sqlx::Result<()> {
     let mut blob = Vec::new();
     let rows: Vec<_> = new
@@ -62,27 +54,19 @@ pub(super) async fn store(
     let rows = serde_json::to_string(&rows).unwrap_or_default();
     sqlx::query(
         "INSERT INTO entry (sequence, shard, stored_at, visible_at, size)
-         SELECT value ->> 0, value ->> 1, ?2, ?3, value ->> 2 FROM json_each(?1)",
-    )
-    .bind(rows.as_str())
-    .bind(now)
-    .bind(LONG_AGO)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "INSERT INTO payload (sequence, dedupe_id, bytes)
-         SELECT value ->> 0, value ->> 3, substr(?2, value ->> 4, value ->> 5) FROM json_each(?1)",
-    )
-    .bind(rows.as_str())
-    .bind(blob)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "INSERT OR REPLACE INTO dedupe (id, sequence, stored_at)
-         SELECT value ->> 3, value ->> 0, ?2 FROM json_each(?1)",
+         SELECT value ->> 0, value ->> 1, ?3, ?4, value ->> 2 FROM json_each(?1);
+         INSERT INTO payload (sequence, dedupe_id, bytes)
+         SELECT value ->> 0, value ->> 3, substr(?2, value ->> 4, value ->> 5) FROM json_each(?1);
+         INSERT OR REPLACE INTO dedupe (id, sequence, stored_at)
+         SELECT value ->> 3, value ->> 0, ?3 FROM json_each(?1);
+         DELETE FROM dedupe WHERE id IN (SELECT id FROM dedupe WHERE stored_at <= ?5 LIMIT ?6)",
     )
     .bind(rows)
+    .bind(blob)
     .bind(now)
+    .bind(LONG_AGO)
+    .bind(expired)
+    .bind(i64::try_from(new.len()).unwrap_or(i64::MAX).saturating_mul(2))
     .execute(connection)
     .await?;
     Ok(())
@@ -182,15 +166,11 @@ pub(super) async fn remove(
     connection: &mut SqliteConnection,
     sequences: &[i64],
 ) -> sqlx::Result<Vec<(u32, i64)>> {
-    let list = serde_json::to_string(sequences).unwrap_or_default();
-    sqlx::query("DELETE FROM payload WHERE sequence IN (SELECT value FROM json_each(?1))")
-        .bind(list.as_str())
-        .execute(&mut *connection)
-        .await?;
     sqlx::query_as(
-        "DELETE FROM entry WHERE sequence IN (SELECT value FROM json_each(?1)) RETURNING shard, size",
+        "DELETE FROM payload WHERE sequence IN (SELECT value FROM json_each(?1));
+         DELETE FROM entry WHERE sequence IN (SELECT value FROM json_each(?1)) RETURNING shard, size",
     )
-    .bind(list)
+    .bind(serde_json::to_string(sequences).unwrap_or_default())
     .fetch_all(connection)
     .await
 }

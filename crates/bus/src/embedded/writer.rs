@@ -224,10 +224,7 @@ impl Step<'_> {
             Ok(Published { sequence: sequence.cast_unsigned(), duplicate: false })
         });
         let published = published.collect();
-        database::store(self.connection, &new, self.now).await?;
-        // At twice the rate at which new ones come, so that ids never pile up and no group is slow.
-        let limit = i64::try_from(publishes.len()).unwrap_or(i64::MAX).saturating_mul(2);
-        database::forget(self.connection, self.expired(), limit).await?;
+        database::store(self.connection, &new, self.now, self.expired()).await?;
         Ok(published)
     }
 
