@@ -3,10 +3,10 @@
 //! lengths are powers of two.
 
 use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Func, OnConflict, Query};
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, OnConflict, PostgresQueryBuilder, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable,
-    Value,
+    Statement, Value,
 };
 
 use crate::error::Error;
@@ -27,7 +27,9 @@ where
 {
     let mut values: Vec<Value> = values.into_iter().map(Into::into).collect();
     match (values.last().cloned(), connection.get_database_backend()) {
-        (Some(_), DbBackend::Postgres) => Expr::col(column.as_column_ref()).eq(PgFunc::any(array(values))),
+        (Some(_), DbBackend::Postgres) => {
+            Expr::col(column.as_column_ref()).eq(PgFunc::any(Expr::val(array(values))))
+        }
         (Some(last), _) => {
             values.resize(values.len().next_power_of_two(), last);
             column.is_in(values)
@@ -64,15 +66,17 @@ async fn insert_arrays<A: ActiveModelTrait>(
 ) -> Result<(), Error> {
     for Alike { columns, values } in alike(rows) {
         let mut rows = Query::select();
-        for values in values {
-            rows.expr(Func::cust("unnest").arg(array(values)));
+        for place in 1..=columns.len() {
+            rows.expr(Expr::cust(format!("unnest(${place})")));
         }
         let mut insert = Query::insert();
         insert.into_table(A::Entity::default()).columns(columns).select_from(rows).map_err(mismatch)?;
         if let Some(clause) = &on_conflict {
             insert.on_conflict(clause.clone());
         }
-        tx.connection.execute(&insert).await?;
+        // Beside the statement, not in it: whatever is in it is copied once more when its text is made.
+        let (sql, values) = (insert.to_string(PostgresQueryBuilder), values.into_iter().map(array));
+        tx.connection.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     }
     Ok(())
 }
@@ -99,9 +103,9 @@ fn alike<A: ActiveModelTrait>(rows: Vec<A>) -> Vec<Alike<A>> {
 }
 
 /// Values of one type, none of them null.
-fn array(values: Vec<Value>) -> Expr {
+fn array(values: Vec<Value>) -> Value {
     let kind = values.first().map_or(ArrayType::String, Value::array_type);
-    Expr::val(Value::Array(kind, Some(Box::new(values))))
+    Value::Array(kind, Some(Box::new(values)))
 }
 
 /// It happens to no rows: as many values are selected as columns named.

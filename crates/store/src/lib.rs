@@ -14,6 +14,8 @@ mod handle;
 mod load;
 mod migration;
 mod numbers;
+#[cfg(test)]
+mod plans;
 mod reconciliation;
 mod request;
 mod restoring;

@@ -10,6 +10,7 @@ mod m20261120_000003_sweeping;
 mod m20261128_000004_traces;
 mod m20261128_000005_restoring;
 mod m20261128_000006_lookups;
+mod m20261129_000007_lean;
 
 /// All migrations, oldest first.
 pub(crate) struct Migrator;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000004_traces::Migration),
             Box::new(m20261128_000005_restoring::Migration),
             Box::new(m20261128_000006_lookups::Migration),
+            Box::new(m20261129_000007_lean::Migration),
         ]
     }
 }
