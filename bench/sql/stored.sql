@@ -1,4 +1,4 @@
--- A database with a history: {cases} closed cases of as many people, {each} texts in each, every one with its trail and
+-- A database with a history: {cases} open cases of as many people, {each} texts in each, every one with its trail and
 -- its event. References hold by construction and are not checked row by row.
 set session_replication_role = replica;
 set synchronous_commit = off;

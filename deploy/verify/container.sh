@@ -13,9 +13,8 @@ cd "$(dirname "$0")/../.."
 [ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 1; }
 scripts/tools.sh containers
 binary=${1:-}
-flags=$(sed -n 's/.*RUSTFLAGS="\([^"]*\)".*/\1/p' deploy/docker/Dockerfile)
 if [ -z "$binary" ]; then
-  RUSTFLAGS=$flags cargo build --locked --profile dist --package casewire
+  cargo build --locked --profile dist --package casewire
   binary=target/dist/casewire
 fi
 
@@ -79,7 +78,7 @@ cat >"$work/rust/usr/local/cargo/bin/cargo" <<'SH'
 # What a compiler would be asked, and whether it could begin.
 set -e
 test "$*" = "build --locked --profile dist --package casewire"
-test -n "$CASEWIRE_REVISION" -a -n "$RUSTFLAGS"
+test -n "$CASEWIRE_REVISION" -a -s .cargo/config.toml
 cargo-itself metadata --no-deps --offline --format-version 1 >/dev/null
 mkdir -p target/dist
 cp /compiled target/dist/casewire
