@@ -5,7 +5,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::web::Payload;
 use casewire_bus::shard_of;
 use casewire_domain::directory::Method;
-use casewire_domain::{DedupeId, Event, EventKind, Source};
+use casewire_domain::{DedupeId, Event, EventKind, Source, TraceParent};
 use casewire_runtime::telemetry::trace;
 use casewire_twilio::content::{self, Content};
 use casewire_twilio::signature::{self, SignedRequest, verify};
@@ -139,10 +139,13 @@ async fn publish(mut event: Event, shard: u32, thread: &Thread, webhook: &Span) 
     let state = &thread.state;
     let _waiting = state.waiting.try_acquire().map_err(|_| Refusal::Overloaded)?;
     // A span of its own where somebody will see it; log lines are as well off with the webhook's.
-    let own = trace::is_sampled(webhook).then(|| sending(webhook, &event.dedupe_id));
-    let span = own.as_ref().unwrap_or(webhook);
-    event.trace = trace::parent_of(span);
-    let way = Way { stream: thread.stream().await, shard, span };
+    event.trace = trace::parent_of(webhook);
+    let is_seen = event.trace.as_ref().is_some_and(TraceParent::is_sampled);
+    let own = is_seen.then(|| sending(webhook, &event.dedupe_id));
+    if let Some(own) = &own {
+        event.trace = trace::parent_of(own);
+    }
+    let way = Way { stream: thread.stream().await, shard, span: own.as_ref().unwrap_or(webhook) };
     state.storage.store(&event, &way).await.map_err(Refusal::Publish)
 }
 

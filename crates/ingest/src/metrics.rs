@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casewire_bus::PublishError;
-use casewire_domain::EventKind;
+use casewire_domain::{EventKind, TraceParent};
 use casewire_runtime::ops::{Exemplar, Metrics, Traced, catalogue};
 use casewire_twilio::signature::Signer;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -231,9 +231,9 @@ impl Webhooks {
     }
 
     /// The stream said that it has an event.
-    pub(crate) fn stored(&self, shard: u32, took: Duration, span: &Span) {
+    pub(crate) fn stored(&self, shard: u32, took: Duration, trace: Option<&TraceParent>) {
         if let Some(published) = self.shard(shard) {
-            published.took.observe(took.as_secs_f64(), Exemplar::of(span), None);
+            published.took.observe(took.as_secs_f64(), trace.and_then(Exemplar::of_trace), None);
         }
     }
 

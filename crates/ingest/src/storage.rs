@@ -107,7 +107,7 @@ impl Storage {
         let started = Instant::now();
         match way.stream.publish(event, way.shard).await {
             Ok(published) if published.sequence > 0 => {
-                self.metrics.stored(way.shard, started.elapsed(), way.span);
+                self.metrics.stored(way.shard, started.elapsed(), event.trace.as_ref());
                 self.reach.reached();
                 Ok(if published.duplicate { Stored::Before } else { Stored::New })
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use casewire_domain::TraceParent;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
@@ -78,6 +79,11 @@ impl Exemplar {
     /// The trace of a span, where that is sent: an id nobody can look up is of no use.
     pub fn of(span: &Span) -> Option<Self> {
         trace::sampled_trace_id(span).map(|trace_id| Self { trace_id })
+    }
+
+    /// As [`Exemplar::of`], where the trace is at hand already.
+    pub fn of_trace(trace: &TraceParent) -> Option<Self> {
+        trace.is_sampled().then(|| Self { trace_id: trace.trace_id().to_owned() })
     }
 }
 

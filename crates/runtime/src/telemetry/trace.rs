@@ -15,11 +15,6 @@ pub fn parent_of(span: &Span) -> Option<TraceParent> {
     context.is_valid().then(|| TraceParent::new(trace, span, context.trace_flags().to_u8()))
 }
 
-/// Whether a span is sent.
-pub fn is_sampled(span: &Span) -> bool {
-    span_context(span).is_sampled()
-}
-
 /// The id of a span's trace when that trace is sent, for the exemplars of histograms: an id nobody can look up is
 /// of no use there.
 pub fn sampled_trace_id(span: &Span) -> Option<String> {

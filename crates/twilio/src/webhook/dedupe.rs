@@ -23,7 +23,7 @@ pub fn dedupe_id(
     body: &[u8],
 ) -> DedupeId {
     let named = match kind {
-        EventKind::Message => message_sid(parameters).ok().map(|sid| format!("i:{account_sid}:{sid}")),
+        EventKind::Message => message_sid(parameters).ok().map(|sid| ["i:", account_sid, ":", sid].concat()),
         EventKind::MessageStatus => status_key(parameters).map(|key| format!("s:{account_sid}:{key}")),
         EventKind::Other => None,
     };
