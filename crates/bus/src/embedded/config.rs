@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use super::clock::millis;
+
 /// How an embedded stream is bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddedConfig {
@@ -9,6 +11,9 @@ pub struct EmbeddedConfig {
     /// How long a dedupe id is remembered. 15 minutes cover Twilio's retries, its fallback URL and an operator's
     /// mistakes; the database remembers for ever.
     pub duplicate_window: Duration,
+    /// Dedupe ids that are remembered, all of them in memory: a thousand a second for the whole window, some 60 MB. Beyond
+    /// it the first are forgotten sooner, and the database's unique key still recognises them.
+    pub most_ids: usize,
     /// Bytes of unfinished events a shard holds before it refuses more. 1 GiB is about a million texts: days of work
     /// for one process, and little enough for a laptop's disk.
     pub max_bytes: u64,
@@ -36,6 +41,7 @@ impl Default for EmbeddedConfig {
         Self {
             shards: 1,
             duplicate_window: Duration::from_secs(15 * 60),
+            most_ids: 1_000_000,
             max_bytes: 1 << 30,
             max_total_bytes: u64::MAX,
             max_message_bytes: 256 << 10,
@@ -46,5 +52,12 @@ impl Default for EmbeddedConfig {
             poll_interval: Duration::from_secs(1),
             lock_timeout: Duration::from_secs(1),
         }
+    }
+}
+
+impl EmbeddedConfig {
+    /// Ids stored up to this moment are forgotten.
+    pub(super) fn expired(&self, now: i64) -> i64 {
+        now.saturating_sub(millis(self.duplicate_window))
     }
 }

@@ -1,8 +1,8 @@
 //! The statements that touch the file's tables. Times are milliseconds since 1970.
 
-use std::collections::HashMap;
 use std::path::Path;
 
+use futures_util::TryStreamExt;
 use sqlx::{Row, SqliteConnection};
 
 use super::request::Publish;
@@ -15,24 +15,50 @@ pub(super) async fn last_sequence(connection: &mut SqliteConnection) -> sqlx::Re
     Ok(last.fetch_optional(connection).await?.unwrap_or(0))
 }
 
-/// Which of these dedupe ids were stored after `expired`, and under which sequence.
-pub(super) async fn known(
+/// The ids stored under these sequences after `expired`.
+pub(super) async fn ids_of(
     connection: &mut SqliteConnection,
-    ids: &[&str],
+    sequences: &[i64],
     expired: i64,
-) -> sqlx::Result<HashMap<String, i64>> {
-    let known = sqlx::query_as(
-        "SELECT id, sequence FROM dedupe WHERE id IN (SELECT value FROM json_each(?1)) AND stored_at > ?2",
+) -> sqlx::Result<Vec<(String, i64)>> {
+    sqlx::query_as(
+        "SELECT id, sequence FROM dedupe
+         WHERE sequence IN (SELECT value FROM json_each(?1)) AND stored_at > ?2 ORDER BY sequence",
     )
-    .bind(serde_json::to_string(ids).unwrap_or_default())
+    .bind(serde_json::to_string(sequences).unwrap_or_default())
     .bind(expired)
     .fetch_all(connection)
-    .await?;
-    Ok(known.into_iter().collect())
+    .await
 }
 
-/// Stores events under new sequences, visible at once, and remembers their ids. Of ids stored up to `expired` it forgets
-/// twice as many as there are events: ids never pile up, and no group is slow.
+/// Tells of the last `most` ids stored under sequences beyond `after`, in their order, those that were stored after
+/// `expired`: sequence, id, and when it was stored.
+pub(super) async fn read_ids(
+    connection: &mut SqliteConnection,
+    after: i64,
+    expired: i64,
+    most: usize,
+    mut tell: impl FnMut(i64, &str, i64),
+) -> sqlx::Result<()> {
+    let mut rows = sqlx::query(
+        "SELECT sequence, id, stored_at FROM dedupe
+         WHERE stored_at > ?2 AND sequence > coalesce(
+             (SELECT sequence FROM dedupe WHERE sequence > ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?3), ?1)
+         ORDER BY sequence",
+    )
+    .bind(after)
+    .bind(expired)
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        tell(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    }
+    Ok(())
+}
+
+/// Stores events under new sequences, visible at once, and their ids. Of the ids before `first_known` it removes twice as
+/// many as there are events: ids never pile up, and no group is slow. All it writes is at an end of its table, and so on
+/// few pages.
 ///
 /// A statement costs more on the way to SQLite's thread than in SQLite, so all of a group go there at once: what is small
 /// as a JSON list, the payloads as one blob from which each row cuts its own.
@@ -40,7 +66,7 @@ pub(super) async fn store(
     connection: &mut SqliteConnection,
     new: &[(i64, &Publish)],
     now: i64,
-    expired: i64,
+    first_known: i64,
 ) -> sqlx::Result<()> {
     let mut blob = Vec::new();
     let rows: Vec<_> = new
@@ -57,15 +83,16 @@ pub(super) async fn store(
          SELECT value ->> 0, value ->> 1, ?3, ?4, value ->> 2 FROM json_each(?1);
          INSERT INTO payload (sequence, dedupe_id, bytes)
          SELECT value ->> 0, value ->> 3, substr(?2, value ->> 4, value ->> 5) FROM json_each(?1);
-         INSERT OR REPLACE INTO dedupe (id, sequence, stored_at)
-         SELECT value ->> 3, value ->> 0, ?3 FROM json_each(?1);
-         DELETE FROM dedupe WHERE id IN (SELECT id FROM dedupe WHERE stored_at <= ?5 LIMIT ?6)",
+         INSERT INTO dedupe (sequence, id, stored_at)
+         SELECT value ->> 0, value ->> 3, ?3 FROM json_each(?1);
+         DELETE FROM dedupe WHERE sequence <
+             min(?5, coalesce((SELECT sequence FROM dedupe ORDER BY sequence LIMIT 1 OFFSET ?6), ?5))",
     )
     .bind(rows)
     .bind(blob)
     .bind(now)
     .bind(LONG_AGO)
-    .bind(expired)
+    .bind(first_known)
     .bind(i64::try_from(new.len()).unwrap_or(i64::MAX).saturating_mul(2))
     .execute(connection)
     .await?;

@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod consumer;
 mod database;
+mod known;
 mod request;
 mod schema;
 mod standing;
@@ -29,6 +30,7 @@ pub use standing::Standing;
 use crate::{Backlog, ConsumeError, Consumer, PrepareError, PublishError, Published, Stream};
 use clock::Clock;
 use consumer::EmbeddedConsumer;
+use known::KnownIds;
 use request::{Publish, Request};
 use writer::Writer;
 
@@ -49,16 +51,21 @@ impl EmbeddedStream {
     pub async fn open(path: &Path, config: EmbeddedConfig) -> Result<Self, OpenError> {
         let clock = Clock::start();
         let connection = schema::open(path, &config, clock.now()).await?;
-        Ok(Self::over(connection, config, clock).await?)
+        let known = KnownIds::new(config.most_ids);
+        Ok(Self::over(connection, config, clock, known).await?)
     }
 
-    async fn over(connection: SqliteConnection, config: EmbeddedConfig, clock: Clock) -> sqlx::Result<Self> {
+    async fn over(
+        connection: SqliteConnection,
+        config: EmbeddedConfig,
+        clock: Clock,
+        known: KnownIds,
+    ) -> sqlx::Result<Self> {
         let (requests, received) = mpsc::channel(config.queue.max(1));
         let arrivals: Arc<[_]> = (0..config.shards.max(1)).map(|_| watch::Sender::new(())).collect();
         let writing = Arc::new(AtomicBool::new(true));
-        let writer =
-            Writer::new(connection, received, arrivals.clone(), config.clone(), clock, writing.clone())
-                .await?;
+        let (touched, told) = (arrivals.clone(), writing.clone());
+        let writer = Writer::new(connection, received, touched, config.clone(), clock, known, told).await?;
         tokio::spawn(writer.run());
         Ok(Self { config, requests, arrivals, writing })
     }

@@ -8,11 +8,13 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::EmbeddedConfig;
 
-/// Number of the tables' shape, kept in the file.
-const VERSION: i64 = 1;
+/// Number of the tables' shape, kept in the file. A file of version 1 is upgraded when it is opened. A casewire that knows
+/// only that one refuses the file from then on: it would look ids up by a key that is no more.
+const VERSION: i64 = 2;
 
 /// `entry` is small and often rewritten; what was written once and is large lies apart in `payload`. Sequences are
-/// never used again (AUTOINCREMENT), so that a late acknowledgement cannot hit another event.
+/// never used again (AUTOINCREMENT), so that a late acknowledgement cannot hit another event. `dedupe` has no index on the
+/// ids: they are random, and each would be a page to write (see `KnownIds`).
 const SCHEMA: &str = "
     CREATE TABLE entry (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -30,12 +32,25 @@ const SCHEMA: &str = "
         bytes BLOB NOT NULL
     ) STRICT;
     CREATE TABLE dedupe (
-        id TEXT PRIMARY KEY,
-        sequence INTEGER NOT NULL,
+        sequence INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
         stored_at INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX dedupe_stored_at ON dedupe (stored_at);
-    PRAGMA user_version = 1;
+    ) STRICT;
+    PRAGMA user_version = 2;
+";
+
+/// From version 1, where `dedupe` was keyed by id. Nothing kept two ids from one sequence then; the later one has it.
+const UPGRADE: &str = "
+    ALTER TABLE dedupe RENAME TO dedupe_by_id;
+    CREATE TABLE dedupe (
+        sequence INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        stored_at INTEGER NOT NULL
+    ) STRICT;
+    INSERT OR REPLACE INTO dedupe (sequence, id, stored_at)
+    SELECT sequence, id, stored_at FROM dedupe_by_id ORDER BY sequence, stored_at;
+    DROP TABLE dedupe_by_id;
+    PRAGMA user_version = 2;
 ";
 
 /// When an entry becomes visible that is so at once: in 2004, a number that takes as many bytes as any later time.
@@ -98,7 +113,8 @@ pub(super) async fn open(
         .await?;
     match version(&mut connection).await? {
         0 => create(&mut connection).await?,
-        VERSION => complete(&mut connection).await?,
+        1 => upgrade(&mut connection).await?,
+        VERSION => {}
         other => return Err(OpenError::Version(other)),
     }
     release(&mut connection, config.shards.max(1), now).await?;
@@ -115,20 +131,22 @@ async fn create(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     tx.commit().await
 }
 
-/// Adds what an earlier casewire of this version did not have. It can do without, so that the version stays and whoever
-/// goes back to it keeps what is in the file.
-async fn complete(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+/// Brings a file of version 1 to this one, with all it holds. Its first ones lack `put_off`.
+async fn upgrade(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     let there = sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('entry') WHERE name = 'put_off'");
-    let there: i64 = there.fetch_one(&mut *connection).await?;
+    let there: i64 = there.fetch_one(&mut *tx).await?;
     if there == 0 {
         let add = "ALTER TABLE entry ADD COLUMN put_off INTEGER NOT NULL DEFAULT 0";
-        sqlx::raw_sql(add).execute(connection).await?;
+        sqlx::raw_sql(add).execute(&mut *tx).await?;
     }
-    Ok(())
+    sqlx::raw_sql(UPGRADE).execute(&mut *tx).await?;
+    tx.commit().await
 }
 
 /// Frees what an earlier process had in work or had put off, and folds shards that are no more into those that are. Until
-/// when an entry was put off is a time of that process's clock, which may have been wrong by years.
+/// when an entry was put off is a time of that process's clock, which may have been wrong by years. So may be when an id
+/// was stored: one of the future is remembered for a window from now, and keeps no other from being forgotten.
 async fn release(connection: &mut SqliteConnection, shards: u32, now: i64) -> sqlx::Result<()> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::query("UPDATE entry SET visible_at = ?1, leased = 0 WHERE leased = 1 OR visible_at > ?2")
@@ -140,5 +158,6 @@ async fn release(connection: &mut SqliteConnection, shards: u32, now: i64) -> sq
         .bind(shards)
         .execute(&mut *tx)
         .await?;
+    sqlx::query("UPDATE dedupe SET stored_at = ?1 WHERE stored_at > ?1").bind(now).execute(&mut *tx).await?;
     tx.commit().await
 }

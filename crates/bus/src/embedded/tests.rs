@@ -1,3 +1,6 @@
+mod ids;
+mod upgrade;
+
 use std::time::{Duration, SystemTime};
 
 use casewire_domain::{DedupeId, EventKind, Source};
@@ -26,10 +29,15 @@ async fn file(path: &Path, config: &EmbeddedConfig, time: SystemTime) -> (Sqlite
     (schema::open(path, config, clock.now()).await.expect("a file"), clock)
 }
 
+async fn over(connection: SqliteConnection, config: EmbeddedConfig, clock: Clock) -> EmbeddedStream {
+    let known = KnownIds::new(config.most_ids);
+    EmbeddedStream::over(connection, config, clock, known).await.expect("a stream")
+}
+
 async fn open_at(path: &Path, time: SystemTime) -> EmbeddedStream {
     let config = EmbeddedConfig::default();
     let (connection, clock) = file(path, &config, time).await;
-    EmbeddedStream::over(connection, config, clock).await.expect("a stream")
+    over(connection, config, clock).await
 }
 
 #[tokio::test]
@@ -40,7 +48,7 @@ async fn a_disk_without_room_refuses_and_loses_nothing() {
     let (mut connection, clock) = file(&path, &config, SystemTime::now()).await;
     // SQLite then says what it says when the disk is full.
     sqlx::raw_sql("PRAGMA max_page_count = 60").execute(&mut connection).await.expect("a limit");
-    let stream = EmbeddedStream::over(connection, config, clock).await.expect("a stream");
+    let stream = over(connection, config, clock).await;
 
     let mut accepted = Vec::new();
     for number in 0..200 {
@@ -68,7 +76,7 @@ async fn a_transaction_that_the_file_ended_by_itself_costs_that_group_alone() {
     let ends_it = "CREATE TRIGGER full BEFORE INSERT ON payload WHEN NEW.dedupe_id LIKE '%bad' \
                    BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
     sqlx::raw_sql(ends_it).execute(&mut connection).await.expect("a trigger");
-    let stream = EmbeddedStream::over(connection, config.clone(), clock).await.expect("a stream");
+    let stream = over(connection, config.clone(), clock).await;
     let mut bad = event(0);
     bad.dedupe_id = DedupeId::new("bad").expect("an id");
     for number in 1..4 {
@@ -83,6 +91,7 @@ async fn a_transaction_that_the_file_ended_by_itself_costs_that_group_alone() {
     let stored = consumer.fetch(10, Duration::from_secs(5)).await.expect("what was accepted");
     assert_eq!(stored.len(), 3);
 }
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[tokio::test]
@@ -131,22 +140,4 @@ async fn what_was_put_off_once_is_counted_apart_and_is_no_longer_what_waits() {
     stream.close().await;
     let standing = open_at(&path, SystemTime::now()).await.standing().await.expect("a count");
     assert_eq!((standing.waiting, standing.put_off, standing.shards[0].messages), (None, 1, 1));
-}
-
-#[tokio::test]
-async fn a_file_of_an_earlier_casewire_is_completed_with_what_it_holds() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("stream.db");
-    let stream = open_at(&path, SystemTime::now()).await;
-    stream.publish(&event(1), 0).await.expect("stored");
-    stream.close().await;
-    let (mut connection, _) = file(&path, &EmbeddedConfig::default(), SystemTime::now()).await;
-    sqlx::raw_sql("ALTER TABLE entry DROP COLUMN put_off").execute(&mut connection).await.expect("earlier");
-    sqlx::Connection::close(connection).await.expect("closed");
-
-    let stream = open_at(&path, SystemTime::now()).await;
-    let standing = stream.standing().await.expect("a count");
-    assert!(standing.put_off == 0 && standing.waiting.is_some(), "{standing:?}");
-    let mut consumer = stream.consume(0).await.expect("a consumer");
-    assert_eq!(consumer.fetch(9, Duration::ZERO).await.expect("a fetch").len(), 1);
 }

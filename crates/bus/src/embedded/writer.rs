@@ -1,5 +1,6 @@
 //! The one task that owns the file.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::{Clock, millis};
 use super::database;
+use super::known::KnownIds;
 use super::request::{Copy, Group, Handed, Lease, Outcome, Publish, Request};
 use super::{EmbeddedConfig, Standing};
 use crate::{Backlog, PublishError, Published};
@@ -58,6 +60,7 @@ pub(super) struct Writer {
     config: EmbeddedConfig,
     clock: Clock,
     ledger: Ledger,
+    known: KnownIds,
     /// Whether the last transaction was committed.
     writing: Arc<AtomicBool>,
     /// Whether commits are brought to the disk now.
@@ -71,10 +74,12 @@ impl Writer {
         arrivals: Arc<[watch::Sender<()>]>,
         config: EmbeddedConfig,
         clock: Clock,
+        mut known: KnownIds,
         writing: Arc<AtomicBool>,
     ) -> sqlx::Result<Self> {
         let ledger = Ledger::read(&mut connection, arrivals.len()).await?;
-        Ok(Self { connection, requests, arrivals, config, clock, ledger, writing, syncing: true })
+        known.read(&mut connection, config.expired(clock.now())).await?;
+        Ok(Self { connection, requests, arrivals, config, clock, ledger, known, writing, syncing: true })
     }
 
     /// Serves until it is closed or nobody is left to ask.
@@ -113,11 +118,20 @@ impl Writer {
         }
     }
 
-    /// A commit that failed may be in the file all the same: what the ledger says must be what the file says.
+    /// A commit that failed may be in the file all the same: ledger and ids must be what the file says.
     async fn look_again(&mut self) {
-        if let Ok(ledger) = Ledger::read(&mut self.connection, self.arrivals.len()).await {
-            self.ledger = ledger;
+        if let Err(error) = self.read_again().await {
+            tracing::warn!(%error, "the embedded stream's file cannot be read");
         }
+    }
+
+    /// The ids first: where they cannot be read the ledger stays behind too, and the next group fails on a sequence that
+    /// is there already. With the ledger alone it would store an id twice.
+    async fn read_again(&mut self) -> sqlx::Result<()> {
+        let expired = self.config.expired(self.clock.now());
+        self.known.read(&mut self.connection, expired).await?;
+        self.ledger = Ledger::read(&mut self.connection, self.arrivals.len()).await?;
+        Ok(())
     }
 
     /// One transaction, in statements of our own: the client would go on counting one that SQLite ended by itself,
@@ -135,16 +149,20 @@ impl Writer {
     async fn try_commit(&mut self, group: &Group) -> sqlx::Result<Outcome> {
         self.sync(group.lasts()).await?;
         self.execute("begin immediate").await?;
+        let now = self.clock.now();
         let mut step = Step {
             connection: &mut self.connection,
             config: &self.config,
-            now: self.clock.now(),
+            now,
             ledger: self.ledger.clone(),
+            known: &self.known,
+            new_ids: Vec::new(),
         };
         let outcome = step.apply(group).await?;
-        let ledger = step.ledger;
+        let Step { ledger, new_ids, .. } = step;
         self.execute("commit").await?;
         self.ledger = ledger;
+        self.known.learn(&new_ids, now, self.config.expired(now));
         Ok(outcome)
     }
 
@@ -169,6 +187,9 @@ struct Step<'a> {
     config: &'a EmbeddedConfig,
     now: i64,
     ledger: Ledger,
+    known: &'a KnownIds,
+    /// Hashes and sequences of the ids it stores.
+    new_ids: Vec<(u64, i64)>,
 }
 
 impl Step<'_> {
@@ -210,22 +231,36 @@ impl Step<'_> {
         if publishes.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<_> = publishes.iter().map(|publish| publish.dedupe_id.as_str()).collect();
-        let mut known = database::known(self.connection, &ids, self.expired()).await?;
+        let stored = self.stored(publishes).await?;
+        let mut known: HashMap<_, _> = stored.iter().map(|(id, sequence)| (id.as_str(), *sequence)).collect();
         let mut new = Vec::new();
         let published = publishes.iter().map(|publish| {
             // What is stored already needs no room: its publisher is told so even when the stream is full.
-            if let Some(first) = known.get(&publish.dedupe_id) {
+            if let Some(first) = known.get(publish.dedupe_id.as_str()) {
                 return Ok(Published { sequence: first.cast_unsigned(), duplicate: true });
             }
             let sequence = self.ledger.admit(publish, self.config).ok_or(PublishError::Full)?;
-            known.insert(publish.dedupe_id.clone(), sequence);
+            known.insert(&publish.dedupe_id, sequence);
             new.push((sequence, publish));
             Ok(Published { sequence: sequence.cast_unsigned(), duplicate: false })
         });
         let published = published.collect();
-        database::store(self.connection, &new, self.now, self.expired()).await?;
+        if let Some((first_new, _)) = new.first() {
+            let first_known = self.known.first().unwrap_or(*first_new);
+            database::store(self.connection, &new, self.now, first_known).await?;
+        }
+        let hashed = |(sequence, publish): &(i64, &Publish)| (self.known.hash(&publish.dedupe_id), *sequence);
+        self.new_ids = new.iter().map(hashed).collect();
         Ok(published)
+    }
+
+    /// Ids that are stored, with their sequences; those of these events among them.
+    async fn stored(&mut self, publishes: &[Publish]) -> sqlx::Result<Vec<(String, i64)>> {
+        let suspects = self.known.suspects(publishes.iter().map(|publish| publish.dedupe_id.as_str()));
+        if suspects.is_empty() {
+            return Ok(Vec::new());
+        }
+        database::ids_of(self.connection, &suspects, self.config.expired(self.now)).await
     }
 
     async fn lease(&mut self, lease: &Lease) -> sqlx::Result<Handed> {
@@ -253,12 +288,10 @@ impl Step<'_> {
         Ok(Standing { shards: shards.collect(), put_off, waiting })
     }
 
-    /// Ids stored up to this moment are forgotten.
-    fn expired(&self) -> i64 {
-        self.now.saturating_sub(millis(self.config.duplicate_window))
-    }
-
     fn in_future(&self, wait: Duration) -> i64 {
         self.now.saturating_add(millis(wait))
     }
 }
+
+#[cfg(test)]
+mod tests;
