@@ -44,6 +44,10 @@ async fn run(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr>
     let sql = types.iter().fold(statements.to_owned(), |sql, (name, on_postgres, on_sqlite)| {
         sql.replace(name, if postgres { on_postgres } else { on_sqlite })
     });
+    if postgres {
+        // As long as it takes: the limit is for what roles ask, and an index of millions of rows takes minutes.
+        manager.get_connection().execute_unprepared("set local statement_timeout = 0").await?;
+    }
     for statement in sql.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
         manager.get_connection().execute_unprepared(statement).await?;
     }

@@ -30,6 +30,8 @@ impl Store {
         }
         // The lock is held by a transaction of its own for as long as the migrations run.
         let guard = db.begin().await?;
+        // However long that is: PostgreSQL would end a transaction that does nothing, and with it the lock.
+        guard.execute_unprepared("set local idle_in_transaction_session_timeout = 0").await?;
         let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");
         guard.execute_raw(Statement::from_string(guard.get_database_backend(), lock)).await?;
         let applied = self.migrate_alone().await?;

@@ -3,9 +3,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
-/// Opt-outs are looked up by contact: their own key begins with the line, so that all were read for each batch.
-const ON_BOTH: &str = "create index suppression_contact on suppression (contact_id)";
-
 pub(super) struct Migration;
 
 impl MigrationName for Migration {
@@ -17,12 +14,11 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        super::run(manager, ON_BOTH).await?;
-        // SQLite drops no constraint without writing the whole table anew.
-        if manager.get_database_backend() != DbBackend::Postgres {
-            return Ok(());
+        match manager.get_database_backend() {
+            DbBackend::Postgres => super::run(manager, include_str!("m20261129_000007_lean.sql")).await,
+            // SQLite drops no constraint without writing the whole table anew.
+            _ => super::run(manager, "create index suppression_contact on suppression (contact_id)").await,
         }
-        super::run(manager, include_str!("m20261129_000007_lean.sql")).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
