@@ -22,12 +22,12 @@ pub struct Bounds {
     /// How often the trail is read without a hint. A second: what other processes do shows that fast.
     pub poll: Duration,
     /// How long an id may be taken before its entry can be seen, since transactions commit out of order.
-    /// Ten seconds: longer than any transaction of ours lives.
+    /// Thirty seconds: `database.transaction_timeout`, after which none of ours lives, and half of it again.
     pub tail: Duration,
     /// The same in ids, for a client that reconnects.
     pub tail_ids: i64,
-    /// Ids that are looked for again, because they were taken and their entries not seen yet. Ten thousand: what ten
-    /// workers write in a batch each.
+    /// Ids that are looked for again, because they were taken and their entries not seen yet. Thirty thousand: what
+    /// thirty workers write in a batch each.
     pub gaps: usize,
     /// Entries read at once.
     pub batch: u64,
@@ -47,9 +47,9 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             poll: Duration::from_secs(1),
-            tail: Duration::from_secs(10),
+            tail: Duration::from_secs(30),
             tail_ids: 200,
-            gaps: 10_000,
+            gaps: 30_000,
             batch: 500,
             buffer: 1024,
             heartbeat: Duration::from_secs(15),
