@@ -80,20 +80,25 @@ pub(super) async fn store(
     let rows = serde_json::to_string(&rows).unwrap_or_default();
     sqlx::query(
         "INSERT INTO entry (sequence, shard, stored_at, visible_at, size)
-         SELECT value ->> 0, value ->> 1, ?3, ?4, value ->> 2 FROM json_each(?1);
+         SELECT value ->> 0, value ->> 1, ?, ?, value ->> 2 FROM json_each(?);
          INSERT INTO payload (sequence, dedupe_id, bytes)
-         SELECT value ->> 0, value ->> 3, substr(?2, value ->> 4, value ->> 5) FROM json_each(?1);
+         SELECT value ->> 0, value ->> 3, substr(?, value ->> 4, value ->> 5) FROM json_each(?);
          INSERT INTO dedupe (sequence, id, stored_at)
-         SELECT value ->> 0, value ->> 3, ?3 FROM json_each(?1);
-         DELETE FROM dedupe WHERE sequence <
-             min(?5, coalesce((SELECT sequence FROM dedupe ORDER BY sequence LIMIT 1 OFFSET ?6), ?5))",
+         SELECT value ->> 0, value ->> 3, ? FROM json_each(?);
+         DELETE FROM dedupe WHERE sequence < ? AND sequence <
+             coalesce((SELECT sequence FROM dedupe ORDER BY sequence LIMIT 1 OFFSET ?), ?)",
     )
-    .bind(rows)
-    .bind(blob)
+    // One after the other, statement by statement: numbers would count anew in each.
     .bind(now)
     .bind(LONG_AGO)
+    .bind(rows.as_str())
+    .bind(blob)
+    .bind(rows.as_str())
+    .bind(now)
+    .bind(rows.as_str())
     .bind(first_known)
     .bind(i64::try_from(new.len()).unwrap_or(i64::MAX).saturating_mul(2))
+    .bind(first_known)
     .execute(connection)
     .await?;
     Ok(())
