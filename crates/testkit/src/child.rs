@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::wait::PAUSE;
+use crate::watch;
 
 /// Waits for the end of its input, which comes when the test process ends in whatever way. Then it sends signal `$2`
 /// to the process group `$1`, kills it if it is not gone after some seconds, and removes the folder `$3`.
@@ -43,6 +44,7 @@ pub(crate) struct Guarded {
 impl Guarded {
     /// Starts `command`. Should the test process die, `folder` (if any) is removed along with the child.
     pub(crate) fn spawn(command: &mut Command, end: End, folder: Option<&Path>) -> Result<Self> {
+        watch::this_test();
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command.process_group(0).spawn().with_context(|| format!("cannot start {name}"))?;
         let keeper = Command::new("/bin/sh")

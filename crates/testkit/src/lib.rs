@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod process;
 mod program;
 mod wait;
+mod watch;
 
 pub use nats::NatsServer;
 pub use postgres::Postgres;

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use crate::child::{End, Guarded, Log, ready};
 use crate::wait::PAUSE;
-use crate::{port, program};
+use crate::{port, program, watch};
 
 /// Recovery after a kill is part of a start.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -72,7 +72,7 @@ impl Postgres {
 
     /// The same with its data in a folder below `place`: on another disk.
     pub async fn start_in(place: &Path, options: Options) -> Result<Self> {
-        let mut server = Self::initialise(place, options)?;
+        let mut server = Self::initialise(place, options).await?;
         for _ in 1..PORT_TRIES {
             match server.restart().await {
                 Err(_) if server.port_was_taken() => server.port = port::free()?,
@@ -82,7 +82,7 @@ impl Postgres {
         server.restart().await.map(|()| server)
     }
 
-    fn initialise(place: &Path, options: Options) -> Result<Self> {
+    async fn initialise(place: &Path, options: Options) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("casewire-postgres-").tempdir_in(place)?;
         let owner = owner_for(folder.path())?;
         if let Some(owner) = owner {
@@ -99,12 +99,13 @@ impl Postgres {
             "--locale=C",
             "--no-sync",
         ]);
-        run(&mut initdb)?;
+        run(initdb).await?;
         Ok(server)
     }
 
     /// Creates an empty database and returns its URL.
     pub async fn database(&self) -> Result<String> {
+        watch::this_test();
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}")).await?;
@@ -141,7 +142,7 @@ impl Postgres {
         let mut psql = self.command("psql")?;
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statements])
             .arg(self.url(database));
-        tokio::task::spawn_blocking(move || run(&mut psql)).await?
+        run(psql).await
     }
 
     /// Runs a script statement by statement, each a transaction of its own unless the script says otherwise.
@@ -150,14 +151,14 @@ impl Postgres {
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f"])
             .arg(self.put("script.sql", script)?);
         psql.arg(self.url(database));
-        tokio::task::spawn_blocking(move || run(&mut psql)).await?
+        run(psql).await
     }
 
     /// Runs a script of `pgbench`'s on a database, with these arguments, to its end; returns what it printed.
     pub async fn pgbench(&self, database: &str, script: &str, arguments: &[String]) -> Result<String> {
         let mut pgbench = self.command("pgbench")?;
         pgbench.args(arguments).arg("-f").arg(self.put("pgbench.sql", script)?).arg(self.url(database));
-        tokio::task::spawn_blocking(move || run(&mut pgbench)).await?
+        run(pgbench).await
     }
 
     /// A file in the server's own folder, which its owner can read.
@@ -175,6 +176,8 @@ impl Postgres {
     /// Kills the server with -9. Its backends notice and end by themselves, one in the middle of a statement after
     /// it. Nothing happens when it does not run.
     pub fn kill(&self) -> Result<()> {
+        // A backend that is paused would notice nothing.
+        let _ = self.resume();
         if let Some(mut running) = self.running().take() {
             running.kill()?;
         }
@@ -284,6 +287,13 @@ impl Postgres {
     }
 }
 
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Backends that are paused outlive their server, and whoever waits for them waits for ever.
+        let _ = self.resume();
+    }
+}
+
 /// The processes whose parent is this one (Linux: `/proc/<pid>/task/<tid>/children` needs a kernel option, so each
 /// process is asked for its parent).
 fn children(parent: u32) -> Vec<Pid> {
@@ -298,10 +308,12 @@ fn children(parent: u32) -> Vec<Pid> {
     ours.filter_map(Pid::from_raw).collect()
 }
 
-/// Runs a program to its end; returns what it printed, or fails with what it complained of.
-fn run(command: &mut Command) -> Result<String> {
+/// Runs a program to its end; returns what it printed, or fails with what it complained of. One that nobody waits for
+/// any more is killed.
+async fn run(command: Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("cannot start {name}"))?;
+    let output = tokio::process::Command::from(command).kill_on_drop(true).output().await;
+    let output = output.with_context(|| format!("cannot start {name}"))?;
     if !output.status.success() {
         bail!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }

@@ -1,11 +1,15 @@
 //! Waiting for a condition, with a deadline: never a bare sleep.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
+use tokio::time::Instant;
 
 /// How often a condition is asked: often enough that a test loses no time, seldom enough to cost none.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
+
+/// What one look may take although the deadline passes meanwhile: as long as a request of [`crate::http::client`].
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Asks `condition` until it is true; fails with `what` in the message once `deadline` has passed.
 pub async fn eventually<F, Fut>(what: &str, deadline: Duration, mut condition: F) -> Result<()>
@@ -28,7 +32,11 @@ where
 {
     let start = Instant::now();
     loop {
-        if let Some(found) = probe().await {
+        let left = deadline.saturating_sub(start.elapsed()).max(LOOK);
+        let Ok(found) = tokio::time::timeout(left, probe()).await else {
+            bail!("a look took longer than {left:?}, waiting until: {what}");
+        };
+        if let Some(found) = found {
             return Ok(found);
         }
         if start.elapsed() >= deadline {
@@ -58,5 +66,12 @@ mod tests {
     async fn a_condition_that_never_comes_true_is_named() {
         let error = eventually("pigs fly", Duration::from_millis(30), || async { false }).await.unwrap_err();
         assert!(error.to_string().contains("pigs fly"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_never_ends_is_named_too() {
+        let hanging = std::future::pending;
+        let error = eventually("pigs fly", Duration::from_secs(30), hanging).await.unwrap_err();
+        assert!(error.to_string().contains("longer than 30s, waiting until: pigs fly"), "{error}");
     }
 }

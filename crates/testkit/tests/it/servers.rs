@@ -95,6 +95,29 @@ async fn a_frozen_process_goes_on_and_ends_when_asked() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_test_that_fails_beside_a_frozen_database_ends() {
+    let begun = Instant::now();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let failed = std::panic::catch_unwind(move || {
+        runtime.block_on(async {
+            let postgres = std::sync::Arc::new(Postgres::start().await.unwrap());
+            let asked = postgres.clone();
+            tokio::spawn(async move { asked.sql("postgres", "select pg_sleep(60)").await });
+            let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+            eventually("it is asked", SOON, || async {
+                postgres.sql("postgres", asleep).await.unwrap() == "1"
+            })
+            .await
+            .unwrap();
+            postgres.pause().unwrap();
+            panic!("while nothing answers");
+        })
+    });
+    assert!(failed.is_err());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn a_process_that_ends_early_is_told_with_its_last_words() -> Result<()> {
     let process = Casewire::at("/bin/sh").args(["-c", "echo cannot bind >&2; exit 3"]).spawn()?;
