@@ -17,6 +17,8 @@ use crate::kit::{Balancer, Cluster, Role, message_sid, person, say};
 const CLIENTS: u64 = 8;
 const READERS: u64 = 2;
 const ROUNDS: usize = 3;
+/// As long as Twilio waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two requests of a client: together about 200 texts a second.
 const PAUSE: Duration = Duration::from_millis(40);
 
@@ -125,7 +127,8 @@ impl Client {
     /// The status of the answer, where there was one; any but 200 is a failure.
     async fn ask(&mut self, origin: &str, request: &str) -> Option<u16> {
         self.requests += 1;
-        match self.exchange(origin, request).await {
+        let exchange = tokio::time::timeout(PATIENCE, self.exchange(origin, request)).await;
+        match exchange.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(200) => Some(200),
             Ok(status) => {
                 self.failed.push(status.to_string());
