@@ -145,6 +145,8 @@ impl Live {
             Some(tail) => tail,
             None => tail.insert(Tail::at(self.store.trail_end().await?)),
         };
+        // Before anything that can fail: gaps that cannot be asked for must not stay.
+        tail.forget(Instant::now(), self.bounds.tail);
         let late = self.store.trail_at(&tail.gaps()).await?;
         self.push(tail, late);
         loop {
@@ -152,7 +154,6 @@ impl Live {
             let full = entries.len() as u64 >= self.bounds.batch;
             self.push(tail, entries);
             if !full {
-                tail.forget(Instant::now(), self.bounds.tail);
                 return Ok(());
             }
         }
