@@ -9,7 +9,9 @@ insert into temp.text (id, key, sid, at)
         strftime('%Y-%m-%d %H:%M:%f+00:00', 'now')
     from one;
 insert into temp.opened
-    select randomblob(16), randomblob(16), conversation.id, conversation.contact_id
+    select cast(unhex(printf('%012x', unixepoch('subsec') * 1000)) || randomblob(10) as blob),
+        cast(unhex(printf('%012x', unixepoch('subsec') * 1000)) || randomblob(10) as blob),
+        conversation.id, conversation.contact_id
     from conversation join line on line.id = conversation.line_id
     where line.webhook_id = 'main' and conversation.current_case_id is null
         and conversation.key in (select key from temp.text);
@@ -48,6 +50,6 @@ insert into case_event (case_id, actor, kind, why, change, at)
     select case_id, 'casewire', 'acknowledgement_queued', '{"rule":"acknowledgement"}',
         '{"status": "open", "message": "01a223c3-c767-74e1-a8bf-e074ee536adb"}', (select at from temp.text) from temp.opened;
 insert into event (dedupe_id, kind, line, received_at, handled_at, outcome, raw)
-    select 'i:AC00000000000000000000000000000001:' || sid, 'message', 'main', at, at, 'handled', zeroblob(730)
+    select 'i:AC00000000000000000000000000000001:' || sid, 'message', 'main', at, at, 'handled', zeroblob(659)
     from temp.text;
 commit;

@@ -17,20 +17,20 @@ mod vitals;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
 use plan::Plan;
 use progress::Progress;
 use results::Results;
-use stage::programs::{Programs, here};
+use stage::programs::{Programs, here, root};
 
 /// Measures casewire on private servers, and writes bench/results.
 #[derive(Parser)]
 #[command(name = "casewire-bench", after_help = EXAMPLES)]
 struct Arguments {
-    /// A run of about two minutes, which shows that everything works
+    /// A short run, which shows that everything works and is not published
     #[arg(long)]
     quick: bool,
     /// Measures to carry out, with commas between [default: all]
@@ -80,31 +80,37 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         programs: if arguments.as_built { Programs::find()? } else { Programs::build()? },
         progress: Progress::new(),
     };
+    let disk = origin::disk();
+    ensure!(
+        disk != "tmpfs" || plan.quick,
+        "the folder of temporary files lies in memory ({disk}), where nothing is durable: set TMPDIR to one on a disk"
+    );
     let all: Vec<&str> = measures::ALL.iter().map(|(name, _)| *name).collect();
     let chosen = all
         .iter()
         .filter(|name| arguments.only.is_empty() || arguments.only.iter().any(|only| only == *name));
-    let results = Results::at(here().join("results"));
+    // What a short run finds is not to be published.
+    let folder = if plan.quick { root().join("target/bench-quick") } else { here().join("results") };
+    let results = Results::at(folder.clone());
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for name in chosen {
         let outcome = measures::run(name, &plan).await;
         plan.progress.end();
-        match outcome {
-            Ok(new) => {
-                let new = origin::note(new, &plan)?;
-                // At once: a long run that is interrupted keeps what it has.
-                results.add(new.clone(), &all)?;
-                found.extend(new);
-            }
+        let new = match outcome {
+            Ok(new) => origin::note(new, &plan)?,
             Err(error) => {
                 writeln!(io::stderr(), "{name} failed: {error:#}")?;
                 failed.push(*name);
+                Vec::new()
             }
-        }
+        };
+        // At once: a long run that is interrupted keeps what it has.
+        results.replace(name, new.clone(), &all)?;
+        found.extend(new);
     }
     let mut out = io::stdout();
     writeln!(out, "{}", report::table(&found))?;
-    writeln!(out, "Written to bench/results: latest.md, latest.json and two plots.")?;
+    writeln!(out, "Written to {}: latest.md, latest.json and two plots.", folder.display())?;
     if !failed.is_empty() {
         writeln!(io::stderr(), "Failed, and not in the results: {}", failed.join(", "))?;
     }

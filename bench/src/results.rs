@@ -1,6 +1,5 @@
 //! What was found, kept from run to run: a run of some measures replaces theirs alone.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +16,9 @@ impl Results {
         Self(folder)
     }
 
-    /// Puts new findings among those of earlier runs, in the order of `measures`, and writes data, report and plots.
-    pub(crate) fn add(&self, new: Vec<Finding>, measures: &[&str]) -> Result<()> {
+    /// Puts what a measure has found now in the place of what it found before, nothing if it failed, with the findings of
+    /// all `measures` in their order, and writes data, report and plots.
+    pub(crate) fn replace(&self, measure: &str, new: Vec<Finding>, measures: &[&str]) -> Result<()> {
         let list = self.0.join("latest.json");
         let old = match fs::read(&list) {
             Ok(bytes) => {
@@ -26,7 +26,7 @@ impl Results {
             }
             Err(_) => Vec::new(),
         };
-        let all = merged(old, new, measures);
+        let all = merged(old, measure, new, measures);
         fs::create_dir_all(&self.0)?;
         write(&list, &(serde_json::to_string_pretty(&all)? + "\n"))?;
         write(&self.0.join("ratios.svg"), &chart::ratios(&all))?;
@@ -39,10 +39,9 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// Old and new findings, in the order of `measures`; what a measure found before goes.
-fn merged(old: Vec<Finding>, new: Vec<Finding>, measures: &[&str]) -> Vec<Finding> {
-    let again: BTreeSet<String> = new.iter().map(|finding| finding.measure.clone()).collect();
-    let mut all: Vec<Finding> = old.into_iter().filter(|finding| !again.contains(&finding.measure)).collect();
+/// Old and new findings, in the order of `measures`; what the measure found before goes.
+fn merged(old: Vec<Finding>, measure: &str, new: Vec<Finding>, measures: &[&str]) -> Vec<Finding> {
+    let mut all: Vec<Finding> = old.into_iter().filter(|finding| finding.measure != measure).collect();
     all.extend(new);
     // Findings of a measure keep their order; those of one that is no longer there go.
     all.retain(|finding| measures.contains(&finding.measure.as_str()));
@@ -68,17 +67,24 @@ mod tests {
             found("a", "a2", 3.0),
             found("gone", "x", 9.0),
         ];
-        let all = merged(old, vec![found("a", "a1", 4.0)], &["a", "b"]);
+        let all = merged(old, "a", vec![found("a", "a1", 4.0)], &["a", "b"]);
         let said: Vec<_> = all.iter().map(|finding| (finding.name.as_str(), finding.value)).collect();
         assert_eq!(said, [("a1", 4.0), ("b1", 1.0)]);
+    }
+
+    #[test]
+    fn a_measure_that_failed_shows_nothing_of_before() {
+        let all = merged(vec![found("b", "b1", 1.0), found("a", "a1", 2.0)], "a", vec![], &["a", "b"]);
+        let said: Vec<_> = all.iter().map(|finding| finding.name.as_str()).collect();
+        assert_eq!(said, ["b1"]);
     }
 
     #[test]
     fn what_was_written_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let results = Results::at(folder.path().to_owned());
-        results.add(vec![found("a", "a1", 1.0)], &["a", "b"]).unwrap();
-        results.add(vec![found("b", "b1", 2.0)], &["a", "b"]).unwrap();
+        results.replace("a", vec![found("a", "a1", 1.0)], &["a", "b"]).unwrap();
+        results.replace("b", vec![found("b", "b1", 2.0)], &["a", "b"]).unwrap();
         let report = fs::read_to_string(folder.path().join("latest.md")).unwrap();
         assert!(report.contains("a1") && report.contains("b1"), "{report}");
         assert!(fs::read_to_string(folder.path().join("ratios.svg")).unwrap().starts_with("<svg"));

@@ -18,10 +18,19 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
 
 /// Memory that a process and all its children hold, in MiB.
 pub(crate) fn memory_mib(pid: u32) -> Result<f64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most memory that each of them ever held, in MiB.
+pub(crate) fn most_memory_mib(pid: u32) -> Result<f64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> Result<f64> {
     let mut kib = 0.0;
     for one in family(pid) {
         let status = fs::read_to_string(format!("/proc/{one}/status"))?;
-        kib += resident(&status).context("/proc is not understood")?;
+        kib += kib_of(&status, field).context("/proc is not understood")?;
     }
     Ok(kib / 1024.0)
 }
@@ -68,8 +77,8 @@ fn ticks(stat: &str) -> Option<f64> {
     Some(times.next()?.parse::<f64>().ok()? + times.next()?.parse::<f64>().ok()?)
 }
 
-fn resident(status: &str) -> Option<f64> {
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
+fn kib_of(status: &str, field: &str) -> Option<f64> {
+    status.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -89,7 +98,8 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(family.contains(&child.id()), "{family:?}");
-        assert!(memory_mib(std::process::id()).unwrap() > 1.0);
+        let memory = memory_mib(std::process::id()).unwrap();
+        assert!(memory > 1.0 && most_memory_mib(std::process::id()).unwrap() >= memory);
         assert!(cpu_seconds(std::process::id()).unwrap() >= 0.0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use casewire_testkit::Casewire;
 
 use crate::finding::{Finding, Goal};
@@ -36,6 +36,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
         Books::start(&plan.programs, &broker, &twilio.url, 1).await?.with("SERVER__PUBLIC_URL", NOWHERE);
     let unlimited = Outbox { lines: 1, each: plan.size(40_000, 2_000), a_second: 1_000_000 };
     let free = plan.rounds("unlimited", async || send(plan, &books, &unlimited).await).await?;
+    let free = free.iter().map(|sent| sent.rate);
     let seconds = plan.size(20, 4);
     let limited = Outbox { lines: LINES, each: LIMIT * seconds, a_second: LIMIT };
     let kept = plan.rounds("50 lines at 10/s each", async || send(plan, &books, &limited).await).await?;
@@ -46,14 +47,34 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
             "sender, 50 lines limited to 10/s: texts",
             "/s",
             "the limits",
-            kept.into_iter().map(|rate| (rate, limit)),
+            kept.iter().map(|sent| (sent.rate, limit)),
             Goal::Within(0.05),
         ),
+        of_one_line("the slowest", kept.iter().map(|sent| sent.slowest)),
+        of_one_line("the fastest", kept.iter().map(|sent| sent.fastest)),
     ])
 }
 
-/// Texts a second that leave the outbox.
-async fn send(plan: &Plan, books: &Books, outbox: &Outbox) -> Result<f64> {
+fn of_one_line(which: &str, rates: impl Iterator<Item = f64>) -> Finding {
+    let name = format!("sender, {which} of 50 lines limited to 10/s: texts");
+    let rates = rates.map(|rate| (rate, LIMIT as f64));
+    Finding::compared(&name, "/s", "its limit", rates, Goal::Within(0.05))
+}
+
+/// How an outbox was emptied, in texts a second.
+struct Sent {
+    rate: f64,
+    /// Of the lines, by when the provider had accepted their first text and their last.
+    slowest: f64,
+    fastest: f64,
+}
+
+const BY_LINE: &str = "select min(rate), max(rate) from (
+    select (count(*) - 1) / extract(epoch from max(at) - min(at)) as rate
+    from case_event join \"case\" on \"case\".id = case_id
+    where kind = 'send_accepted' group by line_id) as line";
+
+async fn send(plan: &Plan, books: &Books, outbox: &Outbox) -> Result<Sent> {
     let database = books.copy("sending").await?;
     let script = std::fs::read_to_string(here().join("sql/outbox.sql"))?;
     let script = script
@@ -70,8 +91,10 @@ async fn send(plan: &Plan, books: &Books, outbox: &Outbox) -> Result<f64> {
     let sent = "select count(*) from message where direction = 'outbound' and provider_sid is not null";
     let sent = books.count(&database, sent).await?;
     ensure!(sent == outbox.lines * outbox.each, "{sent} texts have a SID");
+    let by_line = books.sql(&database, BY_LINE).await?;
+    let (slowest, fastest) = by_line.split_once('|').context("no line has sent")?;
     books.remove(database).await?;
-    Ok(rate)
+    Ok(Sent { rate, slowest: slowest.parse()?, fastest: fastest.parse()? })
 }
 
 /// From the first look at which some had left until the last had.
