@@ -173,16 +173,17 @@ impl Chores {
         }
     }
 
+    /// The stream first, which needs no database: what waits there is watched most when that is away.
     async fn gauges(&self) -> Result<(), Error> {
-        let (outbox, parked) =
-            (self.deps.database.outbox_depth().await?, self.deps.database.dead_letter_depth().await?);
-        self.metrics.depth.database(&outbox, &parked);
         match self.deps.stream.backlog().await {
             Ok(backlog) => self.metrics.depth.stream(&backlog),
             Err(error) => {
                 tracing::debug!(event = "backlog_unread", %error, "the stream's backlog cannot be read")
             }
         }
+        let (outbox, parked) =
+            (self.deps.database.outbox_depth().await?, self.deps.database.dead_letter_depth().await?);
+        self.metrics.depth.database(&outbox, &parked);
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 
-use crate::kit::{ACCOUNT, Cluster, Hook, message_sid, person, say};
+use crate::kit::{ACCOUNT, Cluster, Hook, Role, message_sid, person, say};
 
 const AT_ONCE: usize = 16;
 const SETTLED: Duration = Duration::from_secs(60);
@@ -30,6 +30,10 @@ async fn without_a_database_texts_are_taken_and_wait() {
         assert_eq!(alive.status(), 200, "a restart would not help");
     }
     assert!(cluster.backlog().await > Some(0));
+    let seen = async || shown_waiting(&cluster.workers[0]).await > 0.0;
+    casewire_testkit::eventually("a worker shows that texts wait, as an alert must know", SETTLED, seen)
+        .await
+        .unwrap();
     // A worker can end without the database, and begin.
     let ended = cluster.workers[1].end().await;
     cluster.workers[1].spawn();
@@ -44,6 +48,18 @@ async fn without_a_database_texts_are_taken_and_wait() {
          all was done {:.1?} after it came back: {figures}",
         back.elapsed()
     ));
+}
+
+/// The events that a worker's metrics show on the stream, handed out or not.
+async fn shown_waiting(worker: &Role) -> f64 {
+    let mut waiting = 0.0;
+    for shard in 0..4 {
+        for gauge in ["pending_messages", "ack_pending_messages"] {
+            let series = format!("casewire_stream_{gauge}{{stream=\"IN_{shard}\",consumer=\"work\"}}");
+            waiting += worker.metric(&series).await;
+        }
+    }
+    waiting
 }
 
 /// One text of each of these people; the longest that one took.
