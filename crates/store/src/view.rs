@@ -1,74 +1,22 @@
 //! What people look at: lists of cases, one case with its thread, the trail since a point.
 
-use casewire_domain::case::{Case, CaseStatus};
+mod listing;
+
+use casewire_domain::case::Case;
 use casewire_domain::contact::Contact;
-use casewire_domain::message::{Direction, Message};
-use casewire_domain::{CaseId, CaseNumber, MessageId, Text};
+use casewire_domain::message::Message;
+use casewire_domain::{CaseId, CaseNumber, MessageId};
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    RelationTrait, Select,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde_json::Value;
 use uuid::Uuid;
+
+pub use listing::{CaseFilter, CaseSummary, Cursor, LastMessage, Page};
 
 use crate::Store;
 use crate::bulk::among;
 use crate::entity::{case, case_event, contact, line, message, outbox, suppression};
 use crate::error::Error;
-
-/// Which cases to list; every field narrows.
-#[derive(Clone, Debug, Default)]
-pub struct CaseFilter {
-    /// Only with this status.
-    pub status: Option<CaseStatus>,
-    /// Only of this contact: its id, or its address in E.164.
-    pub contact: Option<String>,
-    /// Only of this line, by its webhook id.
-    pub line: Option<String>,
-}
-
-/// Where a page ended: the last case's time and number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// When the case last changed.
-    pub updated_at: DateTime<Utc>,
-    /// Its number, which tells cases of one moment apart.
-    pub number: CaseNumber,
-}
-
-/// Cases, the one that changed last first.
-#[derive(Clone, Debug)]
-pub struct Page {
-    /// The cases.
-    pub items: Vec<CaseSummary>,
-    /// Where the next page begins; `None` on the last.
-    pub next: Option<Cursor>,
-}
-
-/// A case as it stands in a list.
-#[derive(Clone, Debug)]
-pub struct CaseSummary {
-    /// The case.
-    pub case: Case,
-    /// Who takes part in it.
-    pub contact: Contact,
-    /// The webhook id of its line.
-    pub line: String,
-    /// Its newest text.
-    pub last_message: Option<LastMessage>,
-}
-
-/// The newest text of a case.
-#[derive(Clone, Debug)]
-pub struct LastMessage {
-    /// Which way it went.
-    pub direction: Direction,
-    /// What was written.
-    pub body: Text,
-    /// When it was received or written.
-    pub received_at: DateTime<Utc>,
-}
 
 /// One case with everything in it.
 #[derive(Clone, Debug)]
@@ -120,61 +68,6 @@ pub struct TrailView {
 }
 
 impl Store {
-    /// A page of cases, the one that changed last first.
-    pub async fn list_cases(
-        &self,
-        filter: &CaseFilter,
-        limit: u64,
-        after: Option<Cursor>,
-    ) -> Result<Page, Error> {
-        let connection = &self.inner.connections.reader;
-        let mut query = case::Entity::find()
-            .find_also_related(contact::Entity)
-            .join(JoinType::InnerJoin, case::Relation::Line.def())
-            .order_by_desc(case::Column::UpdatedAt)
-            .order_by_desc(case::Column::Number)
-            .limit(limit + 1)
-            .apply_if(filter.status, |query, status| query.filter(case::Column::Status.eq(status.as_str())))
-            .apply_if(filter.line.as_ref(), |query, id| query.filter(line::Column::WebhookId.eq(id)))
-            .apply_if(filter.contact.as_ref(), |query, contact| query.filter(is_contact(contact)));
-        if let Some(cursor) = after {
-            query = query.filter(before(cursor));
-        }
-        let mut rows = query.all(connection).await?;
-        let more = rows.len() as u64 > limit;
-        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let mut items = Vec::with_capacity(rows.len());
-        for (row, contact) in rows {
-            items.push(self.summary(row, contact).await?);
-        }
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|last: &CaseSummary| Cursor { updated_at: last.case.updated_at, number: last.case.number });
-        Ok(Page { items, next })
-    }
-
-    async fn summary(&self, row: case::Model, contact: Option<contact::Model>) -> Result<CaseSummary, Error> {
-        let last: Option<(String, String, DateTime<Utc>)> = message::Entity::find()
-            .select_only()
-            .columns([message::Column::Direction, message::Column::Body, message::Column::ReceivedAt])
-            .filter(message::Column::CaseId.eq(row.id))
-            .order_by_desc(message::Column::ReceivedAt)
-            .order_by_desc(message::Column::Id)
-            .limit(1)
-            .into_tuple()
-            .one(&self.inner.connections.reader)
-            .await?;
-        let last_message = last
-            .map(|(direction, body, received_at)| {
-                let direction = message::direction(&direction)?;
-                Ok::<_, Error>(LastMessage { direction, body: Text::new(body), received_at })
-            })
-            .transpose()?;
-        let line = self.line_of(row.line_id).await?;
-        Ok(CaseSummary { contact: related(contact)?, line, last_message, case: row.try_into()? })
-    }
-
     async fn line_of(&self, id: Uuid) -> Result<String, Error> {
         let row: Option<String> = line::Entity::find_by_id(id)
             .select_only()
@@ -268,22 +161,6 @@ impl Store {
             .await?;
         Ok(newest.flatten().unwrap_or(0))
     }
-}
-
-fn is_contact(contact: &str) -> Condition {
-    let by_address = contact::Column::Address.eq(contact);
-    match contact.parse::<Uuid>() {
-        Ok(id) => Condition::any().add(by_address).add(contact::Column::Id.eq(id)),
-        Err(_) => Condition::all().add(by_address),
-    }
-}
-
-fn before(cursor: Cursor) -> Condition {
-    let number = i32::try_from(cursor.number.value()).unwrap_or(i32::MAX);
-    let same = Condition::all()
-        .add(case::Column::UpdatedAt.eq(cursor.updated_at))
-        .add(case::Column::Number.lt(number));
-    Condition::any().add(case::Column::UpdatedAt.lt(cursor.updated_at)).add(same)
 }
 
 fn related(contact: Option<contact::Model>) -> Result<Contact, Error> {

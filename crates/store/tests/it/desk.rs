@@ -5,6 +5,7 @@ use crate::on_both;
 on_both! {
     a_reply_under_one_key_is_made_once
     cases_are_listed_page_by_page
+    a_list_shows_the_newest_text_of_each_case
     a_link_opens_one_session
     one_name_is_one_token_however_many_ask_at_once
     the_trail_is_read_from_a_point
@@ -15,10 +16,11 @@ on_both! {
 }
 
 mod story {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use casewire_domain::case::CaseStatus;
     use casewire_domain::decide::{Outcome, Refusal};
+    use casewire_domain::message::Direction;
     use casewire_domain::seal::Sealed;
     use casewire_store::view::CaseFilter;
     use casewire_store::{Error, Store, TokenKind};
@@ -80,6 +82,26 @@ mod story {
         assert_eq!(bench.store.list_cases(&by_id, 10, None).await.unwrap().items.len(), 1);
         let line = CaseFilter { line: Some("nowhere".into()), ..CaseFilter::default() };
         assert!(bench.store.list_cases(&line, 10, None).await.unwrap().items.is_empty());
+    }
+
+    pub(super) async fn a_list_shows_the_newest_text_of_each_case(bench: Bench) {
+        let heather = bench.placed(HEATHER, "my heater is broken").await;
+        let ian = bench.placed(IAN, "hello").await;
+        bench.placed(HEATHER, "it is cold").await;
+        bench.reply(ian, "hello Ian", None).await;
+        let items = bench.store.list_cases(&CaseFilter::default(), 10, None).await.unwrap().items;
+        let newest: HashMap<_, _> = items
+            .iter()
+            .map(|item| {
+                let last = item.last_message.as_ref().unwrap();
+                (item.case.number, (item.line.as_str(), last.direction, last.body.reveal()))
+            })
+            .collect();
+        let expected = [
+            (heather, ("main", Direction::Inbound, "it is cold")),
+            (ian, ("main", Direction::Outbound, "hello Ian")),
+        ];
+        assert_eq!(newest, HashMap::from(expected));
     }
 
     pub(super) async fn a_link_opens_one_session(bench: Bench) {
