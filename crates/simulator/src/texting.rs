@@ -160,6 +160,8 @@ impl State {
     fn text(&mut self, draft: HandsetDraft, answer: oneshot::Sender<SentText>) -> Result<TextJob, TextError> {
         let line = self.line_of(&draft)?;
         let token = self.token_for(&line, draft.auth_token.as_ref()).ok_or(TextError::UnknownAccount)?;
+        // One that a draft tells all of is known from then on: whoever asks for the account's numbers finds it.
+        self.lines.entry(line.number.clone()).or_insert_with(|| line.clone());
         let sid = draft.message_sid.unwrap_or_else(|| self.new_sid(!draft.media.is_empty()));
         let text = Envelope {
             sid,

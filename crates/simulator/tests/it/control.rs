@@ -204,6 +204,23 @@ async fn an_account_registered_over_http_takes_its_own_password_alone() {
 }
 
 #[tokio::test]
+async fn a_line_that_a_text_tells_all_of_is_known_from_then_on() {
+    let stand = Stand::start(quick());
+    stand.ready().await;
+    let text = json!({
+        "from": PERSON, "to": LINE, "body": "x", "account_sid": ACCOUNT, "auth_token": TOKEN,
+        "webhook_url": "http://127.0.0.1:9/#rc=0"
+    });
+    assert_eq!(ask(&stand, "POST", "/texts", text).await.0, 200);
+    let (_, lines) = ask(&stand, "GET", "/lines", json!({})).await;
+    assert_eq!(lines["lines"][0]["webhook_url"], "http://127.0.0.1:9/#rc=0", "{lines}");
+    assert_eq!(
+        ask(&stand, "POST", "/texts", json!({ "from": PERSON, "to": LINE, "body": "y" })).await.0,
+        200
+    );
+}
+
+#[tokio::test]
 async fn mistakes_are_told_as_problems() {
     let stand = Stand::start(quick());
     stand.ready().await;

@@ -149,7 +149,9 @@ impl Parts {
         let Some(number) = self.client.number(credentials, &line.settings.address).await?.number else {
             let found =
                 "the account has no such number: nothing comes in, and what is sent from it is refused";
-            return Ok(Finding::wrong("", found, "buy it, or remove the line: casewire line remove"));
+            // A simulator by itself is told of a line by whoever texts it.
+            let mend = "buy it, or remove the line: casewire line remove; a simulator knows it from its first text on";
+            return Ok(Finding::wrong("", found, mend));
         };
         let method = line.settings.method;
         let before = webhook::judge(&number, url, method);
