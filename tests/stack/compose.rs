@@ -52,7 +52,7 @@ impl Compose {
         let value = match (given, rule.split_at(1)) {
             (Some(_), ("+", other)) | (None, ("-", other)) => self.interpolated(other),
             (given, ("-" | "+", _)) => given.map(|(_, value)| (*value).to_owned()).unwrap_or_default(),
-            _ => panic!("{inside}: neither :- nor :+"),
+            _ => unreachable!("{inside}: neither :- nor :+"),
         };
         format!("{before}{value}{}", self.interpolated(after))
     }
