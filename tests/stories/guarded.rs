@@ -101,7 +101,10 @@ impl Guarded {
 async fn a_text_finds_its_way_between_servers_that_want_tls_and_passwords() {
     let guarded = Guarded::start().await;
     let said = guarded.command(&["migrate"]).run_well(LONG).await.unwrap();
-    assert!(said.contains("stream: 4 shards"), "{said}");
+    assert!(said.contains("stream: 4 shards") && !said.contains("changed"), "{said}");
+    let more = guarded.command(&["migrate"]).env("CASEWIRE_STREAM__MAX_BYTES", "17MiB");
+    let said = more.run_well(LONG).await.unwrap();
+    assert!(said.contains("stream: changed IN_0 max_bytes from 16777216 to 17825792, IN_1"), "{said}");
     let token = guarded.folder.path().join("token");
     std::fs::write(&token, TOKEN).unwrap();
     let add = ["line", "add", "--id", "main", "--number", "+15550001111", "--account-sid", ACCOUNT];

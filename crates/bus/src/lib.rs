@@ -15,4 +15,6 @@ pub use embedded::{EmbeddedConfig, EmbeddedStream};
 pub use history::History;
 pub use jetstream::{JetStream, JetStreamConfig};
 pub use shard::shard_of;
-pub use stream::{Backlog, ConsumeError, Consumer, PrepareError, PublishError, Published, Stream};
+pub use stream::{
+    Backlog, ConsumeError, Consumer, Difference, PrepareError, PublishError, Published, Stream,
+};

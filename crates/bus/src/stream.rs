@@ -1,5 +1,6 @@
 //! What ingest and the workers know of a stream, whichever adapter is behind it.
 
+use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ pub trait Stream: Send + Sync {
     /// How many shards there are; they are numbered from 0.
     fn shards(&self) -> u32;
 
-    /// Creates what is missing of the stream, and refuses a stream that is not set up as ours must be.
+    /// Creates what is missing of the stream, changes nothing that is there, and refuses a stream that is not set up as
+    /// ours must be.
     /// Harmless at any time: workers call it at their start and whenever [`ConsumeError::Missing`] comes back.
     async fn prepare(&self) -> Result<(), PrepareError>;
 
@@ -109,11 +111,42 @@ pub enum PrepareError {
     #[error("the stream cannot be reached")]
     Unavailable,
     /// The server said no: not enough room for what is configured, say. A person must act.
-    #[error("the stream cannot be created: {0}")]
+    #[error("the stream cannot be created or changed: {0}")]
     Refused(String),
-    /// What is there differs from what is configured. A person must decide which of the two is right.
-    #[error("the stream is not set up as configured; change the one or the other: {}", .0.join("; "))]
-    Drift(Vec<String>),
+    /// What is there differs from what is configured, and was left as it is. A person must decide which of the two is
+    /// right; trying again helps only then, or once less is held than a lowered limit allows.
+    #[error("the stream is not set up as configured; change the one or the other: {}", Difference::joined(.0))]
+    Drift(Vec<Difference>),
+}
+
+/// One thing that is not as configured, and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// It is not there. [`Stream::prepare`] creates it.
+    Missing(String),
+    /// A limit that may change while events are held: [`JetStream::migrate`](crate::JetStream::migrate) changes it
+    /// where nothing else differs.
+    Limit(String),
+    /// Anything else, which nobody changes but a person.
+    Other(String),
+}
+
+impl Difference {
+    pub(crate) fn missing(what: &str) -> Self {
+        Self::Missing(format!("{what} does not exist"))
+    }
+
+    /// All of them in a row.
+    pub fn joined(differences: &[Self]) -> String {
+        differences.iter().map(Self::to_string).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Display for Difference {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (Self::Missing(what) | Self::Limit(what) | Self::Other(what)) = self;
+        f.write_str(what)
+    }
 }
 
 /// How one shard stands.

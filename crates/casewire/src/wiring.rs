@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::Context;
 use casewire_bus::jetstream::Credentials;
 use casewire_bus::{
-    DirectoryBoard, EmbeddedConfig, EmbeddedStream, JetStream, JetStreamConfig, LocalDirectory, Stream,
+    DirectoryBoard, EmbeddedConfig, EmbeddedStream, JetStream, JetStreamConfig, LocalDirectory, PrepareError,
+    Stream,
 };
 use casewire_ingest::Spill;
 use casewire_runtime::config::{self, Config};
@@ -78,6 +79,15 @@ impl Bus {
         match &self.closing {
             Closing::Embedded(stream) => Some(stream.clone()),
             Closing::JetStream(_) => None,
+        }
+    }
+
+    /// Creates what is missing and takes over limits that differ, as [`JetStream::migrate`]; what was changed. The
+    /// embedded stream takes over its limits whenever it is opened.
+    pub async fn migrate(&self) -> Result<Vec<String>, PrepareError> {
+        match &self.closing {
+            Closing::JetStream(stream) => stream.migrate().await,
+            Closing::Embedded(stream) => stream.prepare().await.map(|()| Vec::new()),
         }
     }
 

@@ -7,7 +7,10 @@ mod board;
 mod config;
 mod connection;
 mod consumer;
+mod drift;
 mod history;
+mod limits;
+mod migrate;
 mod prepare;
 mod publish;
 mod silence;
@@ -76,6 +79,16 @@ impl JetStream {
     /// to know.
     pub async fn inspect(&self) -> Result<(), PrepareError> {
         prepare::inspect(&self.consuming, &self.config).await
+    }
+
+    /// Creates what is missing, as [`Stream::prepare`] does, and brings the limits of streams that are there (bytes and
+    /// age) to what is configured; what was changed, a phrase each. For `casewire migrate` alone.
+    ///
+    /// Where anything else differs, or more is held than a lowered limit allows, nothing is changed and all of it is
+    /// told ([`PrepareError::Drift`]). After any other error, or where somebody else changes them meanwhile, some streams
+    /// may have their new limits: whoever calls again, once what is named is mended, goes on from there.
+    pub async fn migrate(&self) -> Result<Vec<String>, PrepareError> {
+        migrate::migrate(&self.consuming, &self.config).await
     }
 
     /// When it is by the server's clock; `None` where it does not tell, as servers before 2.10.

@@ -1,7 +1,5 @@
 //! Creates streams, consumers and bucket, and holds what is there against what is configured.
 
-use std::fmt::Debug;
-
 use async_nats::jetstream::consumer::{
     AckPolicy, Config as ConsumerConfig, DeliverPolicy, Info as ConsumerInfo, ReplayPolicy,
 };
@@ -13,11 +11,19 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::connection::{ApiError, Connection};
+use super::drift::{consumer_drift, stream_drift};
+use super::limits::Found;
 use super::{CONSUMER, JetStreamConfig, stream_name};
-use crate::PrepareError;
+use crate::{Difference, PrepareError};
 
 /// Creates what is missing, reads everything back and refuses what differs, all differences at once.
 pub(super) async fn prepare(connection: &Connection, config: &JetStreamConfig) -> Result<(), PrepareError> {
+    create(connection, config).await?;
+    inspect(connection, config).await
+}
+
+/// Creates what is missing, and does not look at how the rest is set up.
+pub(super) async fn create(connection: &Connection, config: &JetStreamConfig) -> Result<(), PrepareError> {
     if !connection.wait_up(config.connect_timeout).await {
         return Err(PrepareError::Unavailable);
     }
@@ -25,12 +31,20 @@ pub(super) async fn prepare(connection: &Connection, config: &JetStreamConfig) -
         create_stream(connection, &shard_stream(config, shard)).await?;
         create_consumer(connection, config, &stream_name(shard)).await?;
     }
-    create_stream(connection, &bucket(config)).await?;
-    inspect(connection, config).await
+    create_stream(connection, &bucket(config)).await
 }
 
-/// Reads everything back and names all that is missing or differs; creates and changes nothing.
+/// Reads everything back and refuses what is missing or differs; creates and changes nothing.
 pub(super) async fn inspect(connection: &Connection, config: &JetStreamConfig) -> Result<(), PrepareError> {
+    let drift = differences(connection, config).await?;
+    if drift.is_empty() { Ok(()) } else { Err(PrepareError::Drift(drift)) }
+}
+
+/// All that is missing or differs.
+pub(super) async fn differences(
+    connection: &Connection,
+    config: &JetStreamConfig,
+) -> Result<Vec<Difference>, PrepareError> {
     if !connection.wait_up(config.connect_timeout).await {
         return Err(PrepareError::Unavailable);
     }
@@ -42,7 +56,7 @@ pub(super) async fn inspect(connection: &Connection, config: &JetStreamConfig) -
     }
     drift.extend(stream(connection, &bucket(config)).await?);
     drift.extend(left_over(connection, shards).await?);
-    if drift.is_empty() { Ok(()) } else { Err(PrepareError::Drift(drift)) }
+    Ok(drift)
 }
 
 /// When it is by the server's clock, where it tells: servers before 2.10 do not.
@@ -60,7 +74,7 @@ pub(super) async fn server_time(connection: &Connection) -> Result<Option<DateTi
 
 /// The stream of a shard. Limits retention: a work queue forgets dedupe ids with every restart, and interest retention
 /// acknowledges what it drops. It refuses when full: discarding the old would drop what nobody has handled.
-fn shard_stream(config: &JetStreamConfig, shard: u32) -> StreamConfig {
+pub(super) fn shard_stream(config: &JetStreamConfig, shard: u32) -> StreamConfig {
     StreamConfig {
         name: stream_name(shard),
         subjects: vec![format!("in.{shard}.>")],
@@ -135,14 +149,14 @@ async fn create_stream(connection: &Connection, wanted: &StreamConfig) -> Result
     }
 }
 
-async fn stream(connection: &Connection, wanted: &StreamConfig) -> Result<Vec<String>, PrepareError> {
+async fn stream(connection: &Connection, wanted: &StreamConfig) -> Result<Vec<Difference>, PrepareError> {
     match stream_info(connection, &wanted.name).await {
-        Err(ApiError::NotFound) => Ok(vec![format!("{} does not exist", wanted.name)]),
-        info => Ok(stream_drift(wanted, &info?.config)),
+        Err(ApiError::NotFound) => Ok(vec![Difference::missing(&wanted.name)]),
+        found => Ok(stream_drift(wanted, &found?)),
     }
 }
 
-async fn stream_info(connection: &Connection, name: &str) -> Result<StreamInfo, ApiError> {
+pub(super) async fn stream_info(connection: &Connection, name: &str) -> Result<Found, ApiError> {
     connection.api(format!("STREAM.INFO.{name}"), &json!({})).await
 }
 
@@ -166,9 +180,9 @@ async fn consumer(
     connection: &Connection,
     config: &JetStreamConfig,
     stream: &str,
-) -> Result<Vec<String>, PrepareError> {
+) -> Result<Vec<Difference>, PrepareError> {
     match consumer_info(connection, stream).await {
-        Err(ApiError::NotFound) => Ok(vec![format!("consumer {CONSUMER} of {stream} does not exist")]),
+        Err(ApiError::NotFound) => Ok(vec![Difference::missing(&format!("consumer {CONSUMER} of {stream}"))]),
         info => Ok(consumer_drift(stream, &shared_consumer(config), &info?.config)),
     }
 }
@@ -178,7 +192,7 @@ async fn consumer_info(connection: &Connection, stream: &str) -> Result<Consumer
 }
 
 /// Streams of a time with more shards: nobody would work on what they still hold.
-async fn left_over(connection: &Connection, shards: u32) -> Result<Vec<String>, PrepareError> {
+async fn left_over(connection: &Connection, shards: u32) -> Result<Vec<Difference>, PrepareError> {
     let mut left = Vec::new();
     for shard in shards.. {
         let name = stream_name(shard);
@@ -189,65 +203,10 @@ async fn left_over(connection: &Connection, shards: u32) -> Result<Vec<String>, 
         let waiting =
             info.num_pending.saturating_add(u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX));
         if waiting > 0 {
-            left.push(format!(
+            left.push(Difference::Other(format!(
                 "{name} holds {waiting} unfinished events, but only {shards} shards are configured"
-            ));
+            )));
         }
     }
     Ok(left)
-}
-
-/// Names what differs among the fields we set.
-struct Drift<'a> {
-    of: &'a str,
-    found: Vec<String>,
-}
-
-impl<'a> Drift<'a> {
-    fn of(of: &'a str) -> Self {
-        Self { of, found: Vec::new() }
-    }
-
-    fn field<T: PartialEq + Debug>(&mut self, name: &str, wanted: &T, is: &T) {
-        if wanted != is {
-            self.found.push(format!("{} has {name} {is:?}, configured is {wanted:?}", self.of));
-        }
-    }
-}
-
-fn stream_drift(wanted: &StreamConfig, is: &StreamConfig) -> Vec<String> {
-    let mut drift = Drift::of(&wanted.name);
-    drift.field("subjects", &wanted.subjects, &is.subjects);
-    drift.field("retention", &wanted.retention, &is.retention);
-    drift.field("discard", &wanted.discard, &is.discard);
-    drift.field("storage", &wanted.storage, &is.storage);
-    drift.field("max_bytes", &wanted.max_bytes, &is.max_bytes);
-    drift.field("max_age", &wanted.max_age, &is.max_age);
-    drift.field("max_msg_size", &wanted.max_message_size, &is.max_message_size);
-    drift.field("max_msgs", &wanted.max_messages, &is.max_messages);
-    drift.field("max_msgs_per_subject", &wanted.max_messages_per_subject, &is.max_messages_per_subject);
-    drift.field("duplicate_window", &wanted.duplicate_window, &is.duplicate_window);
-    drift.field("num_replicas", &wanted.num_replicas, &is.num_replicas);
-    drift.field("no_ack", &wanted.no_ack, &is.no_ack);
-    drift.field("sealed", &wanted.sealed, &is.sealed);
-    drift.field("deny_delete", &wanted.deny_delete, &is.deny_delete);
-    drift.field("allow_rollup_hdrs", &wanted.allow_rollup, &is.allow_rollup);
-    drift.field("allow_direct", &wanted.allow_direct, &is.allow_direct);
-    drift.found
-}
-
-fn consumer_drift(stream: &str, wanted: &ConsumerConfig, is: &ConsumerConfig) -> Vec<String> {
-    let of = format!("consumer {CONSUMER} of {stream}");
-    let mut drift = Drift::of(&of);
-    drift.field("deliver_subject", &wanted.deliver_subject, &is.deliver_subject);
-    drift.field("deliver_policy", &wanted.deliver_policy, &is.deliver_policy);
-    drift.field("ack_policy", &wanted.ack_policy, &is.ack_policy);
-    drift.field("ack_wait", &wanted.ack_wait, &is.ack_wait);
-    drift.field("max_deliver", &wanted.max_deliver, &is.max_deliver);
-    drift.field("max_ack_pending", &wanted.max_ack_pending, &is.max_ack_pending);
-    drift.field("filter_subject", &wanted.filter_subject, &is.filter_subject);
-    drift.field("replay_policy", &wanted.replay_policy, &is.replay_policy);
-    drift.field("backoff", &wanted.backoff, &is.backoff);
-    drift.field("headers_only", &wanted.headers_only, &is.headers_only);
-    drift.found
 }

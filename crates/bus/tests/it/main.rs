@@ -9,6 +9,7 @@ mod embedded;
 mod exhausted;
 mod history;
 mod jetstream;
+mod migrate;
 mod operator;
 mod permissions;
 mod rig;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use async_nats::{ConnectOptions, jetstream};
 use casewire_bus::history::Start;
 use casewire_bus::jetstream::Credentials;
-use casewire_bus::{DirectoryBoard, History, JetStream, JetStreamConfig, Stream, ack_all};
+use casewire_bus::{DirectoryBoard, History, JetStream, JetStreamConfig, PrepareError, Stream, ack_all};
 use casewire_testkit::{NatsServer, eventually};
 
 use crate::directory::{directory, see};
@@ -23,14 +23,22 @@ async fn as_deployed() -> Result<NatsServer> {
     NatsServer::start_with(&format!("CASEWIRE_PASSWORD: \"{PASSWORD}\"\n{}", &deployed[at..])).await
 }
 
+fn as_casewire(server: &NatsServer, settings: &Settings) -> JetStreamConfig {
+    let credentials = Credentials::Password { user: "casewire".to_owned(), password: PASSWORD.into() };
+    JetStreamConfig { credentials, ..settings.jetstream(server.url()) }
+}
+
+async fn connect(config: JetStreamConfig) -> Result<JetStream> {
+    let stream = JetStream::connect(config).await?;
+    ensure!(stream.wait_connected(PATIENCE).await);
+    Ok(stream)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deployed_user_may_all_that_casewire_does() -> Result<()> {
     let server = as_deployed().await?;
-    let credentials = Credentials::Password { user: "casewire".to_owned(), password: PASSWORD.into() };
-    let settings = Settings { ack_wait: Duration::from_secs(1), ..Settings::default() };
-    let config = JetStreamConfig { credentials, ..settings.jetstream(server.url()) };
-    let stream = JetStream::connect(config.clone()).await?;
-    ensure!(stream.wait_connected(PATIENCE).await);
+    let config = as_casewire(&server, &Settings { ack_wait: Duration::from_secs(1), ..Settings::default() });
+    let stream = connect(config.clone()).await?;
     stream.prepare().await?;
 
     let mut seen = stream.watch();
@@ -65,21 +73,43 @@ async fn the_deployed_user_may_all_that_casewire_does() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_deployed_user_may_change_limits_of_as_many_shards_as_there_are_by_default() -> Result<()> {
+    let server = as_deployed().await?;
+    let shards = JetStreamConfig::default().shards;
+    let small = Settings { shards, max_bytes: 1 << 20, ..Settings::default() };
+    connect(as_casewire(&server, &small)).await?.prepare().await?;
+    let more = Settings { max_bytes: 2 << 20, ..small };
+    assert_eq!(connect(as_casewire(&server, &more)).await?.migrate().await?.len(), shards as usize);
+    ensure!(!server.log().contains("Violation"), "{}", server.log());
+
+    // One beyond them can be made, and is changed once the server's file names it.
+    let wide = connect(as_casewire(&server, &Settings { shards: shards + 1, ..more.clone() })).await?;
+    ensure!(wide.migrate().await?.is_empty());
+    let wider = Settings { shards: shards + 1, max_bytes: 3 << 20, ..more };
+    let refused = connect(as_casewire(&server, &wider)).await?.migrate().await.expect_err("refused");
+    let why = "does not answer $JS.API.STREAM.UPDATE.IN_4: may this user publish there?";
+    ensure!(matches!(&refused, PrepareError::Refused(told) if told.ends_with(why)), "{refused}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_deployed_user_can_neither_destroy_nor_overhear() -> Result<()> {
     let server = as_deployed().await?;
     let options = ConnectOptions::with_user_and_password("casewire".to_owned(), PASSWORD.to_owned());
     let client = options.connect(server.url()).await?;
     let patience = Duration::from_secs(1);
     let tools = jetstream::context::ContextBuilder::new().timeout(patience).build(client.clone());
-    let config = jetstream::stream::Config {
-        name: "IN_0".to_owned(),
-        subjects: vec!["in.0.>".to_owned()],
-        ..Default::default()
-    };
-    tools.create_stream(config.clone()).await?;
-    ensure!(tools.delete_stream("IN_0").await.is_err());
-    ensure!(tools.update_stream(config).await.is_err());
-    tools.get_stream("IN_0").await?;
+    for (name, subject) in
+        [("IN_0", "in.0.>"), ("KV_casewire_directory", "$KV.casewire_directory.>"), ("OTHER", "in.9.>")]
+    {
+        let subjects = vec![subject.to_owned()];
+        let config = jetstream::stream::Config { name: name.to_owned(), subjects, ..Default::default() };
+        tools.create_stream(config.clone()).await?;
+        ensure!(tools.delete_stream(name).await.is_err());
+        // The limits of a shard may be changed; nothing of another stream may.
+        assert_eq!(tools.update_stream(config).await.is_ok(), name == "IN_0", "{name}");
+        tools.get_stream(name).await?;
+    }
     let _overheard = client.subscribe("in.>").await?;
     eventually("it is refused", PATIENCE, || async { server.log().contains("Subscription Violation") }).await
 }

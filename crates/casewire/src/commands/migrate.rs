@@ -35,7 +35,10 @@ pub async fn run(place: &Place) -> anyhow::Result<()> {
         keys::check(&store, &keys::parse(key.expose_secret())?).await?;
     }
     let bus = Bus::jetstream(&config.stream).await?;
-    stream(&bus).await?;
+    let changed = stream(&bus).await?;
+    if !changed.is_empty() {
+        say!("stream: changed {}", changed.join(", "))?;
+    }
     say!("stream: {} shards and the directory's bucket are as configured", bus.stream.shards())?;
     let directory = store.directory().await?;
     // A newer one hangs there already where a worker was quicker.
@@ -60,11 +63,11 @@ async fn database(store: &Store) -> anyhow::Result<usize> {
     }
 }
 
-async fn stream(bus: &Bus) -> anyhow::Result<()> {
+async fn stream(bus: &Bus) -> anyhow::Result<Vec<String>> {
     let mut tries = 1;
     loop {
-        match bus.stream.prepare().await {
-            Ok(()) => return Ok(()),
+        match bus.migrate().await {
+            Ok(changed) => return Ok(changed),
             Err(error @ PrepareError::Unavailable) if tries < PATIENCE => {
                 tracing::warn!(event = "migrate_waits", %error, "waiting for the stream");
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use casewire_bus::{DirectoryBoard, JetStream, PrepareError};
+use casewire_bus::{Difference, DirectoryBoard, JetStream, PrepareError};
 use chrono::Utc;
 
 use super::clock;
@@ -34,19 +34,25 @@ pub async fn all(ground: &Ground) -> Vec<Finding> {
 }
 
 async fn set_up(ground: &Ground, stream: &JetStream) -> Finding {
-    let migrate = format!("{} migrate", ground.program);
     match stream.inspect().await {
         Ok(()) => Finding::ok("stream", "streams, consumers and bucket are as configured"),
         Err(PrepareError::Drift(drift)) => {
-            let missing = drift.iter().any(|what| what.ends_with("does not exist"));
-            let mend = match missing {
-                true => migrate,
-                false => "change the setting, or the stream: nats stream edit (a worker refuses to start so)"
-                    .into(),
-            };
-            Finding::wrong("stream", drift.join("; "), mend)
+            Finding::wrong("stream", Difference::joined(&drift), mend(&ground.program, &drift))
         }
         Err(error) => Finding::wrong("stream", error.to_string(), "see what the NATS server logged"),
+    }
+}
+
+/// What mends all that differs: what a person must decide comes first, since nothing is changed before that is done.
+fn mend(program: &str, drift: &[Difference]) -> String {
+    if drift.iter().any(|it| matches!(it, Difference::Other(_))) {
+        format!(
+            "change the setting, or the stream: nats stream edit ({program} migrate refuses what differs so)"
+        )
+    } else if drift.iter().any(|it| matches!(it, Difference::Limit(_))) {
+        format!("{program} migrate, which changes the limit")
+    } else {
+        format!("{program} migrate")
     }
 }
 
