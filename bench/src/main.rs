@@ -50,7 +50,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   make bench                                            everything, as it is published
-  make bench-quick                                      two minutes
+  make bench-quick                                      some minutes, published nowhere
   cargo run --release -p casewire-bench -- --only headline,ingest --rounds 7
 
 Needs PostgreSQL with pgbench, node, and what `scripts/tools.sh bench` installs. The machine should be quiet.";

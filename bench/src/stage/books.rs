@@ -14,9 +14,10 @@ use super::programs::Programs;
 
 /// How long a command of the program may take.
 const COMMAND: Duration = Duration::from_secs(120);
-/// Memory as a small server has it, a log that need not be written out within a round, and the time of every commit.
+/// A quarter of the eight gigabytes of a small server, as PostgreSQL's manual advises, a log that need not be written out
+/// within a round, and the time of every commit.
 const SETTINGS: &[(&str, &str)] =
-    &[("shared_buffers", "512MB"), ("max_wal_size", "4GB"), ("track_commit_timestamp", "on")];
+    &[("shared_buffers", "2GB"), ("max_wal_size", "4GB"), ("track_commit_timestamp", "on")];
 /// What every database is copied from.
 const MODEL: &str = "model";
 /// Copies go at once and not through the log: a big checkpoint would fall into the round that follows.
