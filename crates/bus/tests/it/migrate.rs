@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use async_nats::jetstream::{self, Context};
 use casewire_bus::{Difference, JetStream, JetStreamConfig, PrepareError, PublishError, Stream, ack_all};
-use casewire_testkit::NatsServer;
+use casewire_testkit::{NatsServer, eventually};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::rig::{PATIENCE, Settings, event, event_of, fetch, fetch_now, id_of};
@@ -133,7 +134,9 @@ async fn an_age_that_would_drop_what_is_held_is_refused() -> Result<()> {
     let config = JetStreamConfig { duplicate_window: Duration::from_secs(1), ..small(&server) };
     let stream = prepared(&config).await?;
     stream.publish(&event("i:AC1:SM1"), 0).await?;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let of_age = |at: DateTime<Utc>| Utc::now() - at > TimeDelta::seconds(1);
+    let is_old = async || stream.backlog().await.is_ok_and(|shards| shards[0].oldest_at.is_some_and(of_age));
+    eventually("the event is older than a second", PATIENCE, is_old).await?;
 
     let shorter = connect(&JetStreamConfig { max_age: Duration::from_secs(1), ..config.clone() }).await?;
     let refused = Difference::joined(&drift(shorter.migrate().await)?);
