@@ -10,9 +10,10 @@ select id as conversation, contact_id as contact, coalesce(current_case_id, benc
     where line_id = :line::uuid and key = '+1206' || lpad((2000000 + :sender)::text, 7, '0')
     for update \gset
 \if :fresh
-insert into "case" (id, workspace_id, number, conversation_id, line_id, contact_id, status, subject, opened_at, updated_at)
+insert into "case" (id, workspace_id, number, conversation_id, line_id, contact_id, status, subject, opened_at, updated_at,
+        unanswered_since)
     values (:in_case::uuid, :workspace::uuid, nextval('bench_number')::int, :conversation::uuid, :line::uuid,
-        :contact::uuid, 'open', 'My heater is broken again, and it is cold. Could somebody', now(), now());
+        :contact::uuid, 'open', 'My heater is broken again, and it is cold. Could somebody', now(), now(), now());
 update conversation set current_case_id = :in_case::uuid where id = :conversation::uuid;
 \else
 update "case" set updated_at = now() where id = :in_case::uuid;

@@ -14,9 +14,9 @@ with texts as materialized (
         from lanes where current_case_id is null
 ), new_cases as (
     insert into "case" (id, workspace_id, number, conversation_id, line_id, contact_id, status, subject, opened_at,
-            updated_at)
+            updated_at, unanswered_since)
         select case_id, :workspace::uuid, nextval('bench_number')::int, conversation_id, :line::uuid, contact_id,
-            'open', 'My heater is broken again, and it is cold. Could somebody', now(), now()
+            'open', 'My heater is broken again, and it is cold. Could somebody', now(), now(), now()
             from opened
 ), current_cases as (
     update conversation set current_case_id = opened.case_id from opened

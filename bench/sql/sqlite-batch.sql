@@ -15,11 +15,12 @@ insert into temp.opened
     from conversation join line on line.id = conversation.line_id
     where line.webhook_id = 'main' and conversation.current_case_id is null
         and conversation.key in (select key from temp.text);
-insert into "case" (id, workspace_id, number, conversation_id, line_id, contact_id, status, subject, opened_at, updated_at)
+insert into "case" (id, workspace_id, number, conversation_id, line_id, contact_id, status, subject, opened_at, updated_at,
+        unanswered_since)
     select case_id, line.workspace_id,
         (select coalesce(max(number), 1000) from "case") + row_number() over (), conversation_id, line.id, contact_id,
         'open', 'My heater is broken again, and it is cold. Could somebody', (select at from temp.text),
-        (select at from temp.text)
+        (select at from temp.text), (select at from temp.text)
     from temp.opened, line where line.webhook_id = 'main';
 update conversation set current_case_id = opened.case_id from temp.opened as opened
     where conversation.id = opened.conversation_id;

@@ -17,10 +17,11 @@ insert into conversation (id, line_id, key, contact_id, current_case_id)
     select bench_stored(2, n, 0), line.id, '+1206' || lpad((2000000 + 4 * n)::text, 7, '0'), bench_stored(1, n, 0),
         bench_stored(3, n, 0)
     from line, generate_series(1, {cases}) as n;
-insert into "case" (id, workspace_id, number, conversation_id, line_id, contact_id, status, subject, opened_at, updated_at)
+insert into "case" (id, workspace_id, number, conversation_id, line_id, contact_id, status, subject, opened_at, updated_at,
+        unanswered_since)
     select bench_stored(3, n, 0), line.workspace_id, 1000 + n, bench_stored(2, n, 0), line.id, bench_stored(1, n, 0),
         'open', 'My heater is broken again, and it is cold. Could somebody', now() - interval '90 days',
-        now() - interval '90 days' + n * interval '1 second'
+        now() - interval '90 days' + n * interval '1 second', now() - interval '90 days' + n * interval '1 second'
     from line, generate_series(1, {cases}) as n;
 insert into message (id, account_id, line_id, conversation_id, contact_id, case_id, direction, provider_sid, body, media,
         automatic, status, seen, conflict, why, received_at, processed_at)

@@ -60,6 +60,9 @@ pub struct Case {
     pub updated_at: DateTime<Utc>,
     /// When it was closed, while it is.
     pub closed_at: Option<DateTime<Utc>>,
+    /// When the text was received that waits longest for a person's answer. A reply answers all that is there, and so
+    /// does closing.
+    pub unanswered_since: Option<DateTime<Utc>>,
 }
 
 impl Case {
@@ -67,6 +70,11 @@ impl Case {
     #[must_use]
     pub fn touched(&self, at: DateTime<Utc>) -> Self {
         Self { updated_at: self.updated_at.max(at), ..self.clone() }
+    }
+
+    /// Since when a person's answer is waited for, where this text waits as well.
+    pub(crate) fn waits_since(&self, received_at: DateTime<Utc>) -> DateTime<Utc> {
+        self.unanswered_since.map_or(received_at, |since| since.min(received_at))
     }
 }
 

@@ -11,6 +11,7 @@ mod m20261128_000004_traces;
 mod m20261128_000005_restoring;
 mod m20261128_000006_lookups;
 mod m20261129_000007_lean;
+mod m20261129_000008_unanswered;
 
 /// All migrations, oldest first.
 pub(crate) struct Migrator;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000005_restoring::Migration),
             Box::new(m20261128_000006_lookups::Migration),
             Box::new(m20261129_000007_lean::Migration),
+            Box::new(m20261129_000008_unanswered::Migration),
         ]
     }
 }

@@ -26,10 +26,7 @@ pub struct Standing {
 const STANDING: &str = r#"select
     (select count(*) from "case" where status = 'open') as open,
     (select count(*) from "case" where status = 'pending') as pending,
-    (select min(m.received_at) from "case" c join message m on m.case_id = c.id
-        where c.status = 'open' and m.direction = 'inbound' and not exists (
-            select 1 from message r where r.case_id = c.id and r.received_at >= m.received_at
-                and r.direction = 'outbound' and not r.automatic)) as oldest_unanswered,
+    (select min(unanswered_since) from "case" where status = 'open') as oldest_unanswered,
     (select count(*) from suppression where active) as opted_out"#;
 
 /// The beginning of a reply's case, where no person had replied in it before.

@@ -24,6 +24,7 @@ pub(crate) async fn write(tx: &Tx, state: &State) -> Result<(), Error> {
             case::Column::OpenedAt,
             case::Column::UpdatedAt,
             case::Column::ClosedAt,
+            case::Column::UnansweredSince,
         ])
         .to_owned();
     insert(tx, cases, Some(changed)).await?;

@@ -71,8 +71,8 @@ fn queue(state: &State, reply: &Reply, case: &Case, message: Message) -> Vec<Eff
         .iter()
         .map(|key| Effect::RememberReply(reply.author.clone(), key.clone(), message.id))
         .collect::<Vec<_>>();
-    let touched = Effect::PutCase(case.touched(state.at));
-    let mut effects = vec![touched, Effect::AddMessage(message), Effect::PutOutgoing(outgoing), entry];
+    let answered = Effect::PutCase(Case { unanswered_since: None, ..case.touched(state.at) });
+    let mut effects = vec![answered, Effect::AddMessage(message), Effect::PutOutgoing(outgoing), entry];
     effects.extend(remember);
     effects
 }
@@ -82,9 +82,11 @@ pub(super) fn set_status(state: &State, number: CaseNumber, status: CaseStatus, 
     if case.status == status {
         return Decision { outcome: Outcome::StatusSet, effects: Vec::new() };
     }
+    let closed = status == CaseStatus::Closed;
     let changed = Case {
         status,
-        closed_at: (status == CaseStatus::Closed).then_some(state.at),
+        closed_at: closed.then_some(state.at),
+        unanswered_since: case.unanswered_since.filter(|_| !closed),
         ..case.touched(state.at)
     };
     let kind = if case.status == CaseStatus::Closed { Trail::CaseReopened } else { Trail::StatusSet };

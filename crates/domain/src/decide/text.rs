@@ -189,6 +189,7 @@ impl Arrival<'_> {
             line_id: self.line.id,
             opened_at: case.opened_at.min(self.facts.received_at),
             closed_at: None,
+            unanswered_since: Some(case.waits_since(self.facts.received_at)),
             ..case.touched(self.state.at)
         };
         (joined, kind)
@@ -207,6 +208,7 @@ impl Arrival<'_> {
             opened_at: self.facts.received_at,
             updated_at: self.state.at,
             closed_at: None,
+            unanswered_since: Some(self.facts.received_at),
         })
     }
 }

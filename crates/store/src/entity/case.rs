@@ -24,6 +24,7 @@ pub(crate) struct Model {
     pub(crate) opened_at: DateTimeUtc,
     pub(crate) updated_at: DateTimeUtc,
     pub(crate) closed_at: Option<DateTimeUtc>,
+    pub(crate) unanswered_since: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -74,6 +75,7 @@ impl TryFrom<Model> for Case {
             opened_at: row.opened_at,
             updated_at: row.updated_at,
             closed_at: row.closed_at,
+            unanswered_since: row.unanswered_since,
         })
     }
 }
@@ -92,6 +94,7 @@ impl From<&Case> for ActiveModel {
             opened_at: Set(case.opened_at),
             updated_at: Set(case.updated_at),
             closed_at: Set(case.closed_at),
+            unanswered_since: Set(case.unanswered_since),
         }
     }
 }

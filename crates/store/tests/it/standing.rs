@@ -4,6 +4,8 @@ use crate::on_both;
 
 on_both! {
     cases_are_counted_and_the_text_that_waits_longest_is_found
+    a_reply_and_a_closing_answer_what_is_there_and_a_later_text_waits_again
+    a_database_from_before_is_told_what_waits_in_it
     only_the_first_reply_of_a_person_is_the_first
     a_text_keeps_the_trace_of_what_led_to_it_and_then_that_of_its_sending
     statements_are_told_by_their_verb
@@ -51,6 +53,45 @@ mod story {
         assert_eq!((standing.open, standing.pending, standing.opted_out), (1, 1, 1));
         assert_eq!(standing.oldest_unanswered, None);
     }
+
+    pub(super) async fn a_reply_and_a_closing_answer_what_is_there_and_a_later_text_waits_again(
+        bench: Bench,
+    ) {
+        let waits = async || bench.store.standing().await.unwrap().oldest_unanswered;
+        let case = bench.placed(HEATHER, "my heater is broken").await;
+        bench.placed(HEATHER, "it is cold").await;
+        let received = async |text: usize| {
+            let texts = bench.case(case).await.messages.into_iter().map(|view| view.message);
+            texts.filter(|text| !text.automatic).nth(text).map(|text| text.received_at)
+        };
+        assert_eq!(waits().await, received(0).await, "the first waits longest");
+        replied(&bench, case).await;
+        assert_eq!(waits().await, None, "both were read before the reply");
+        bench.placed(HEATHER, "are you coming?").await;
+        assert_eq!(waits().await, received(3).await, "it came after the reply");
+        bench.set_status(case, CaseStatus::Closed).await;
+        bench.set_status(case, CaseStatus::Open).await;
+        assert_eq!(waits().await, None, "who closes a case leaves nothing in it to be answered");
+    }
+
+    pub(super) async fn a_database_from_before_is_told_what_waits_in_it(bench: Bench) {
+        for from in [HEATHER, IAN] {
+            let case = bench.placed(from, "my heater is broken").await;
+            replied(&bench, case).await;
+        }
+        bench.placed(IAN, "it is cold").await;
+        let before = bench.store.standing().await.unwrap();
+        assert!(before.oldest_unanswered.is_some());
+        bench.intruder().await.run(BEFORE, BEFORE).await;
+        assert_eq!(bench.store.migrate().await.unwrap(), 1);
+        assert_eq!(bench.store.standing().await.unwrap(), before);
+        bench.placed(HEATHER, "thank you").await;
+        assert_eq!(bench.store.standing().await.unwrap(), before, "what came later waits for less long");
+    }
+
+    /// As the schema was before cases knew since when they wait.
+    const BEFORE: &str = r#"alter table "case" drop column unanswered_since;
+        delete from seaql_migrations where version = 'm20261129_000008_unanswered'"#;
 
     pub(super) async fn only_the_first_reply_of_a_person_is_the_first(bench: Bench) {
         let case = bench.placed(HEATHER, "my heater is broken").await;
