@@ -54,18 +54,22 @@ pub(super) fn stream_drift(wanted: &StreamConfig, found: &Found) -> Vec<Differen
     drift.found
 }
 
+/// How the shared consumer of a stream is called in a sentence.
+pub(super) fn consumer_of(stream: &str) -> String {
+    format!("consumer {CONSUMER} of {stream}")
+}
+
 pub(super) fn consumer_drift(stream: &str, wanted: &ConsumerConfig, is: &ConsumerConfig) -> Vec<Difference> {
-    let of = format!("consumer {CONSUMER} of {stream}");
+    let of = consumer_of(stream);
     let mut drift = Drift::of(&of);
     drift.field("deliver_subject", &wanted.deliver_subject, &is.deliver_subject);
     drift.field("deliver_policy", &wanted.deliver_policy, &is.deliver_policy);
     drift.field("ack_policy", &wanted.ack_policy, &is.ack_policy);
-    drift.field("ack_wait", &wanted.ack_wait, &is.ack_wait);
     drift.field("max_deliver", &wanted.max_deliver, &is.max_deliver);
-    drift.field("max_ack_pending", &wanted.max_ack_pending, &is.max_ack_pending);
     drift.field("filter_subject", &wanted.filter_subject, &is.filter_subject);
     drift.field("replay_policy", &wanted.replay_policy, &is.replay_policy);
     drift.field("backoff", &wanted.backoff, &is.backoff);
     drift.field("headers_only", &wanted.headers_only, &is.headers_only);
+    drift.found.extend(Limit::of_consumer(wanted, is).iter().map(|limit| limit.difference(&of)));
     drift.found
 }

@@ -1,8 +1,10 @@
-//! The limits of a stream that may change while it holds events: bytes and age.
+//! The limits that may change while events are held: a stream's bytes and age, and how many events its consumer gives
+//! out at once and for how long.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::Config as ConsumerConfig;
 use async_nats::jetstream::stream::Config as StreamConfig;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, de};
@@ -48,6 +50,25 @@ impl<'de> Deserialize<'de> for Found {
     }
 }
 
+/// What the server tells of a consumer.
+#[derive(Debug)]
+pub(super) struct FoundConsumer {
+    pub(super) config: ConsumerConfig,
+    /// As in [`Found`].
+    pub(super) whole: Value,
+}
+
+impl<'de> Deserialize<'de> for FoundConsumer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Told {
+            config: Value,
+        }
+        let Told { config: whole } = Told::deserialize(deserializer)?;
+        Ok(Self { config: ConsumerConfig::deserialize(&whole).map_err(de::Error::custom)?, whole })
+    }
+}
+
 /// A limit that is not as configured.
 #[derive(Debug)]
 pub(super) struct Limit {
@@ -78,8 +99,26 @@ impl Limit {
             let beyond = lowers && !wanted.max_age.is_zero() && found.oldest > wanted.max_age;
             let age = found.oldest.as_secs();
             let beyond = beyond.then(|| format!("which would drop its oldest event of {age} s ago"));
-            let value = u64::try_from(wanted.max_age.as_nanos()).unwrap_or(u64::MAX).into();
-            limits.push(Self::new("max_age", &wanted.max_age, &is.max_age, value, beyond));
+            limits.push(Self::new("max_age", &wanted.max_age, &is.max_age, nanos(wanted.max_age), beyond));
+        }
+        limits
+    }
+
+    /// The server gives out less or more from then on; what is out stays out.
+    pub(super) fn of_consumer(wanted: &ConsumerConfig, is: &ConsumerConfig) -> Vec<Self> {
+        let mut limits = Vec::new();
+        if wanted.max_ack_pending != is.max_ack_pending {
+            let value = wanted.max_ack_pending.into();
+            limits.push(Self::new(
+                "max_ack_pending",
+                &wanted.max_ack_pending,
+                &is.max_ack_pending,
+                value,
+                None,
+            ));
+        }
+        if wanted.ack_wait != is.ack_wait {
+            limits.push(Self::new("ack_wait", &wanted.ack_wait, &is.ack_wait, nanos(wanted.ack_wait), None));
         }
         limits
     }
@@ -88,9 +127,10 @@ impl Limit {
         Self { name, is: format!("{is:?}"), wanted: format!("{wanted:?}"), value, beyond }
     }
 
-    pub(super) fn difference(&self, stream: &str) -> Difference {
+    /// `of` is what has the limit, by the name it has in a sentence.
+    pub(super) fn difference(&self, of: &str) -> Difference {
         let Self { name, is, wanted, .. } = self;
-        let what = format!("{stream} has {name} {is}, configured is {wanted}");
+        let what = format!("{of} has {name} {is}, configured is {wanted}");
         match &self.beyond {
             None => Difference::Limit(what),
             Some(beyond) => Difference::Other(format!("{what}, {beyond}")),
@@ -98,8 +138,8 @@ impl Limit {
     }
 
     /// What changing it is called.
-    pub(super) fn change(&self, stream: &str) -> String {
-        format!("{stream} {} from {} to {}", self.name, self.is, self.wanted)
+    pub(super) fn change(&self, of: &str) -> String {
+        format!("{of} {} from {} to {}", self.name, self.is, self.wanted)
     }
 
     /// Sets it in a configuration of the server's.
@@ -108,4 +148,9 @@ impl Limit {
             fields.insert(self.name.to_owned(), self.value);
         }
     }
+}
+
+/// A time as the server writes it.
+fn nanos(time: Duration) -> Value {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).into()
 }

@@ -1,13 +1,17 @@
-//! Brings the limits of streams that are there to what is configured. `casewire migrate` alone does: roles of two
+//! Brings the limits of streams and consumers that are there to what is configured. `casewire migrate` alone does: roles of two
 //! configurations would change them back and forth.
 
+use async_nats::jetstream::consumer::Config as ConsumerConfig;
 use async_nats::jetstream::stream::Config as StreamConfig;
+use serde_json::Value;
 
 use super::JetStreamConfig;
 use super::connection::{ApiError, Connection};
-use super::drift::stream_drift;
-use super::limits::{Found, Limit};
-use super::prepare::{create, differences, inspect, shard_stream, stream_info};
+use super::drift::{consumer_drift, consumer_of, stream_drift};
+use super::limits::{Found, FoundConsumer, Limit};
+use super::prepare::{
+    consumer_info, create, differences, inspect, put_consumer, shard_stream, shared_consumer, stream_info,
+};
 use crate::{Difference, PrepareError};
 
 /// Creates what is missing, and changes limits where nothing else differs anywhere; what it changed. What is set is
@@ -20,7 +24,9 @@ pub(super) async fn migrate(
     refuse_all_but_limits(differences(connection, config).await?)?;
     let mut changed = Vec::new();
     for shard in 0..config.shards.max(1) {
-        changed.extend(change(connection, &shard_stream(config, shard)).await?);
+        let stream = shard_stream(config, shard);
+        changed.extend(change(connection, &stream).await?);
+        changed.extend(change_consumer(connection, &stream.name, &shared_consumer(config)).await?);
     }
     inspect(connection, config).await?;
     Ok(changed)
@@ -36,20 +42,42 @@ async fn change(connection: &Connection, wanted: &StreamConfig) -> Result<Vec<St
     // Looked at again: the other streams have taken their time.
     let found = stream_info(connection, name).await?;
     refuse_all_but_limits(stream_drift(wanted, &found))?;
-    let limits = Limit::all(wanted, &found);
-    if limits.is_empty() {
-        return Ok(Vec::new());
+    let (limits, mut whole) = (Limit::all(wanted, &found), found.whole);
+    let changes = set(limits, name, &mut whole);
+    if changes.is_empty() {
+        return Ok(changes);
     }
-    let changes: Vec<String> = limits.iter().map(|limit| limit.change(name)).collect();
-    tracing::info!(event = "stream_limits", changes = changes.join(", "), "changing the limits of a stream");
-    let mut whole = found.whole;
-    limits.into_iter().for_each(|limit| limit.set(&mut whole));
     let answer: Result<Found, ApiError> = connection.api(format!("STREAM.UPDATE.{name}"), &whole).await;
     match answer {
         Ok(_) => Ok(changes),
         Err(ApiError::Unavailable) => Err(unanswered(connection, name).await),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn change_consumer(
+    connection: &Connection,
+    stream: &str,
+    wanted: &ConsumerConfig,
+) -> Result<Vec<String>, PrepareError> {
+    let found: FoundConsumer = consumer_info(connection, stream).await?;
+    refuse_all_but_limits(consumer_drift(stream, wanted, &found.config))?;
+    let (limits, mut whole) = (Limit::of_consumer(wanted, &found.config), found.whole);
+    let changes = set(limits, &consumer_of(stream), &mut whole);
+    if !changes.is_empty() {
+        put_consumer(connection, stream, &whole).await?;
+    }
+    Ok(changes)
+}
+
+/// Sets limits in a configuration of the server's; what that changes.
+fn set(limits: Vec<Limit>, of: &str, whole: &mut Value) -> Vec<String> {
+    let changes: Vec<String> = limits.iter().map(|limit| limit.change(of)).collect();
+    if !changes.is_empty() {
+        tracing::info!(event = "stream_limits", changes = changes.join(", "), "changing limits");
+    }
+    limits.into_iter().for_each(|limit| limit.set(whole));
+    changes
 }
 
 /// Whoever may not ask gets no answer, like one whose server is away: but that tells nothing of the stream either.

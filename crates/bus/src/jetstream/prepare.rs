@@ -8,11 +8,12 @@ use async_nats::jetstream::stream::{
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::connection::{ApiError, Connection};
-use super::drift::{consumer_drift, stream_drift};
-use super::limits::Found;
+use super::drift::{consumer_drift, consumer_of, stream_drift};
+use super::limits::{Found, FoundConsumer};
 use super::{CONSUMER, JetStreamConfig, stream_name};
 use crate::{Difference, PrepareError};
 
@@ -124,7 +125,7 @@ fn unbounded(config: &JetStreamConfig) -> StreamConfig {
 
 /// The consumer that all workers share. Without a limit of deliveries: thirty seconds times five is a short outage of
 /// a database, and then good mail would be dead.
-fn shared_consumer(config: &JetStreamConfig) -> ConsumerConfig {
+pub(super) fn shared_consumer(config: &JetStreamConfig) -> ConsumerConfig {
     ConsumerConfig {
         durable_name: Some(CONSUMER.to_owned()),
         deliver_policy: DeliverPolicy::All,
@@ -165,15 +166,23 @@ async fn create_consumer(
     config: &JetStreamConfig,
     stream: &str,
 ) -> Result<(), PrepareError> {
-    match consumer_info(connection, stream).await {
-        Err(ApiError::NotFound) => {
-            let request = json!({ "stream_name": stream, "config": shared_consumer(config) });
-            let subject = format!("CONSUMER.CREATE.{stream}.{CONSUMER}");
-            let _: ConsumerInfo = connection.api(subject, &request).await?;
-            Ok(())
-        }
-        info => Ok(info.map(drop)?),
+    match consumer_info::<ConsumerInfo>(connection, stream).await {
+        Err(ApiError::NotFound) => put_consumer(connection, stream, &json!(shared_consumer(config))).await,
+        info => info.map(drop),
     }
+    .map_err(PrepareError::from)
+}
+
+/// Makes a stream's shared consumer, or changes it.
+pub(super) async fn put_consumer(
+    connection: &Connection,
+    stream: &str,
+    config: &Value,
+) -> Result<(), ApiError> {
+    let request = json!({ "stream_name": stream, "config": config });
+    let answer: Result<ConsumerInfo, _> =
+        connection.api(format!("CONSUMER.CREATE.{stream}.{CONSUMER}"), &request).await;
+    answer.map(drop)
 }
 
 async fn consumer(
@@ -181,13 +190,17 @@ async fn consumer(
     config: &JetStreamConfig,
     stream: &str,
 ) -> Result<Vec<Difference>, PrepareError> {
-    match consumer_info(connection, stream).await {
-        Err(ApiError::NotFound) => Ok(vec![Difference::missing(&format!("consumer {CONSUMER} of {stream}"))]),
-        info => Ok(consumer_drift(stream, &shared_consumer(config), &info?.config)),
+    match consumer_info::<FoundConsumer>(connection, stream).await {
+        Err(ApiError::NotFound) => Ok(vec![Difference::missing(&consumer_of(stream))]),
+        found => Ok(consumer_drift(stream, &shared_consumer(config), &found?.config)),
     }
 }
 
-async fn consumer_info(connection: &Connection, stream: &str) -> Result<ConsumerInfo, ApiError> {
+/// What the server tells of a stream's shared consumer: all of it, or what of it is of interest.
+pub(super) async fn consumer_info<T: DeserializeOwned>(
+    connection: &Connection,
+    stream: &str,
+) -> Result<T, ApiError> {
     connection.api(format!("CONSUMER.INFO.{stream}.{CONSUMER}"), &json!({})).await
 }
 
@@ -196,7 +209,7 @@ async fn left_over(connection: &Connection, shards: u32) -> Result<Vec<Differenc
     let mut left = Vec::new();
     for shard in shards.. {
         let name = stream_name(shard);
-        let info = match consumer_info(connection, &name).await {
+        let info: ConsumerInfo = match consumer_info(connection, &name).await {
             Err(ApiError::NotFound) => break,
             info => info?,
         };

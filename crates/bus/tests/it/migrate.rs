@@ -101,6 +101,50 @@ async fn raised_limits_are_taken_over_and_what_was_held_stays() -> Result<()> {
     Ok(())
 }
 
+/// The server's configuration of the first shard's consumer.
+async fn consumer(server: &NatsServer) -> Result<Value> {
+    Ok(api(server, "CONSUMER.INFO.IN_0.work", &json!({})).await?["config"].take())
+}
+
+async fn put_consumer(server: &NatsServer, config: Value) -> Result<()> {
+    let request = json!({ "stream_name": "IN_0", "config": config });
+    api(server, "CONSUMER.CREATE.IN_0.work", &request).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_much_a_consumer_gives_out_and_for_how_long_is_taken_over_at_once() -> Result<()> {
+    let server = NatsServer::start().await?;
+    let few = JetStreamConfig { max_ack_pending: 1, ..small(&server) };
+    let stream = prepared(&few).await?;
+    for n in 0..3 {
+        stream.publish(&event(&format!("i:AC1:SM{n}")), 0).await?;
+    }
+    let mut workers = stream.consume(0).await?;
+    let mut held = fetch(&mut *workers, 1).await?;
+    ensure!(fetch_now(&mut *workers).await?.is_empty(), "one is out, and no more may be");
+    let mut before = consumer(&server).await?;
+    before["description"] = "ours".into();
+    put_consumer(&server, before.clone()).await?;
+
+    let config = JetStreamConfig { max_ack_pending: 512, ack_wait: Duration::from_secs(45), ..few };
+    let raised = connect(&config).await?;
+    let expected = ["IN_0", "IN_1"].map(|name| {
+        [
+            format!("consumer work of {name} max_ack_pending from 1 to 512"),
+            format!("consumer work of {name} ack_wait from 30s to 45s"),
+        ]
+    });
+    assert_eq!(raised.migrate().await?, expected.concat());
+    ensure!(raised.migrate().await?.is_empty(), "there is nothing left to change");
+    held.extend(fetch(&mut *workers, 2).await?);
+    assert_eq!(held.iter().map(|delivery| delivery.attempt).collect::<Vec<_>>(), [1, 1, 1]);
+    ack_all(held).await?;
+    before["max_ack_pending"] = 512.into();
+    before["ack_wait"] = 45_000_000_000_u64.into();
+    assert_eq!(consumer(&server).await?, before);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_below_what_is_held_is_refused_and_no_shard_is_changed() -> Result<()> {
     let server = NatsServer::start().await?;
@@ -164,8 +208,12 @@ async fn whatever_else_differs_is_refused_as_before_and_then_no_limit_is_changed
         assert_eq!(set_up(&tools, "IN_0").await?.max_bytes, 20_000);
         anyhow::Ok(())
     };
-    let patient = JetStreamConfig { ack_wait: Duration::from_secs(45), ..raised.clone() };
-    refused(&patient, "has ack_wait 30s, configured is 45s").await?;
+    let shared = consumer(&server).await?;
+    let mut given_up = shared.clone();
+    given_up["max_deliver"] = 5.into();
+    put_consumer(&server, given_up).await?;
+    refused(&raised, "consumer work of IN_0 has max_deliver 5, configured is -1").await?;
+    put_consumer(&server, shared).await?;
     let longer = JetStreamConfig { duplicate_window: Duration::from_secs(1800), ..raised.clone() };
     refused(&longer, "IN_1 has duplicate_window 900s, configured is 1800s").await?;
 
