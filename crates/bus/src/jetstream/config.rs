@@ -87,7 +87,7 @@ impl Default for JetStreamConfig {
             max_message_bytes: 256 << 10,
             replicas: 1,
             ack_wait: Duration::from_secs(30),
-            max_ack_pending: 512,
+            max_ack_pending: 4096,
             directory_bucket: "casewire_directory".to_owned(),
             directory_interval: Duration::from_secs(60),
             publish_timeout: Duration::from_millis(2500),

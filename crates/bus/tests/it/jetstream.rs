@@ -234,7 +234,7 @@ async fn streams_are_set_up_so_that_nothing_is_forgotten_or_dropped() -> Result<
     assert_eq!((config.max_age, config.max_message_size), (Duration::from_secs(7 * 86400), 256 << 10));
     ensure!(!config.deny_delete, "erasure must be able to delete one message");
     let work = there.consumer_info("work").await?.config;
-    assert_eq!((work.ack_wait, work.max_deliver, work.max_ack_pending), (Duration::from_secs(30), -1, 512));
+    assert_eq!((work.ack_wait, work.max_deliver, work.max_ack_pending), (Duration::from_secs(30), -1, 4096));
     Ok(())
 }
 

@@ -58,8 +58,9 @@ section! {
         pub publish_timeout: Duration = Duration::from_millis(2500),
         /// How long a worker may hold an event before another gets it. Longer than the longest batch.
         pub ack_wait: Duration = Duration::from_secs(30),
-        /// Events of a shard that workers may hold at once: two batches.
-        pub max_ack_pending: NonZeroU32 = const { NonZeroU32::new(512).unwrap() },
+        /// Events of a shard that workers may hold at once, those put off among them: a batch for each of sixteen
+        /// workers. Where it is used up, those that wait get single events as others are done with theirs.
+        pub max_ack_pending: NonZeroU32 = const { NonZeroU32::new(4096).unwrap() },
         /// How often the directory of lines is read again, in case a notice of its change was lost.
         pub directory_interval: Duration = Duration::from_secs(60),
     }
