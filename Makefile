@@ -15,7 +15,7 @@ up: ## build and run everything in one process, with a demo page
 	@scripts/tools.sh compiler
 	$(CARGO) run --locked --release -- up
 
-test: tools fmt lint ## everything CI runs: tools, format, clippy, every test
+test: tools fmt lint deploy-check ## everything CI runs: tools, format, clippy, what is under deploy/, every test
 	$(CARGO) test --workspace --locked
 
 check: ## what needs no servers, in under five minutes: format, clippy, unit tests
@@ -71,9 +71,10 @@ unused: ## dependencies that nothing uses (builds cargo-machete when absent)
 deploy-check: ## compose, image, Kubernetes, rules, proxy and systemd units, with tools from Debian, PyPI and npm
 	@scripts/deploy-check.sh
 
-verify: deploy-check ## minutes: compose's services as processes with a real Prometheus, and a policy scan (takes root)
-	@deploy/verify/policy.sh
+verify: ## minutes: compose's services as processes with a real Prometheus, and a policy scan (takes root)
 	@scripts/tools.sh
+	@scripts/tools.sh deploy
+	@deploy/verify/policy.sh
 	$(CARGO) test --locked -p casewire --test stack -- --nocapture
 
 verify-image: ## the image, built by buildah and run by podman without a registry (root on Debian 12; BINARY=… instead of a build)
