@@ -70,7 +70,7 @@ impl Delivery {
     }
 
     /// The event is delivered again after this time, and does not hold up others meanwhile. Not for long waits: on
-    /// JetStream an event put off takes one of the shard's places (512) for events in work.
+    /// JetStream an event put off takes one of the shard's places for events in work.
     pub async fn retry(self, after: Duration) -> Result<(), NotSettled> {
         self.settle.retry(after).await
     }

@@ -19,8 +19,8 @@ section! {
         /// An event that cannot be handled though the database answers is tried so often before it becomes a dead letter:
         /// what went wrong may be mended by a deployment or a moment's patience, and others do not wait for it.
         pub logic_tries: NonZeroU32 = const { NonZeroU32::new(5).unwrap() },
-        /// Pause before such another try. Short: an event that is put off takes one of its shard's 512 places, and a
-        /// sweeper waits for it.
+        /// Pause before such another try. Short: an event that is put off takes one of its shard's places
+        /// (`stream.max_ack_pending`), and a sweeper waits for it.
         pub logic_pause: Duration = Duration::from_secs(2),
         /// From this delivery on an event is handled alone: it, or one that came with it, may be what ended the process.
         /// A lost acknowledgement and one crash for another reason come before.
