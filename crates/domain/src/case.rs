@@ -72,9 +72,9 @@ impl Case {
         Self { updated_at: self.updated_at.max(at), ..self.clone() }
     }
 
-    /// Since when a person's answer is waited for, where this text waits as well.
-    pub(crate) fn waits_since(&self, received_at: DateTime<Utc>) -> DateTime<Utc> {
-        self.unanswered_since.map_or(received_at, |since| since.min(received_at))
+    /// Since when a person's answer is waited for; never in a closed case, whatever a version that did not keep it left.
+    pub(crate) fn waits_since(&self) -> Option<DateTime<Utc>> {
+        self.unanswered_since.filter(|_| self.status != CaseStatus::Closed)
     }
 }
 

@@ -42,10 +42,15 @@ async fn a_healthy_cluster_is_all_well_and_each_thing_that_is_not_is_named() {
         assert_eq!(found.map(|it| it["state"].as_str().unwrap()), Some("ok"), "{check}: {findings:?}");
     }
 
-    let other = doctor(&cluster, &[("CASEWIRE_STREAM__ACK_WAIT", "45s")]).await;
-    assert_wrong(other, "stream", "has ack_wait 30s, configured is 45s", "migrate refuses");
-    let longer = doctor(&cluster, &[("CASEWIRE_STREAM__MAX_AGE", "8d")]).await;
-    assert_wrong(longer, "stream", "has max_age 604800s, configured is 691200s", "which changes the limit");
+    let other = doctor(&cluster, &[("CASEWIRE_STREAM__DUPLICATE_WINDOW", "30m")]).await;
+    assert_wrong(other, "stream", "has duplicate_window 900s, configured is 1800s", "migrate refuses");
+    for (setting, value, said) in [
+        ("CASEWIRE_STREAM__MAX_AGE", "8d", "has max_age 604800s, configured is 691200s"),
+        ("CASEWIRE_STREAM__ACK_WAIT", "45s", "has ack_wait 30s, configured is 45s"),
+    ] {
+        let limit = doctor(&cluster, &[(setting, value)]).await;
+        assert_wrong(limit, "stream", said, "which changes the limit");
+    }
     let more = doctor(&cluster, &[("CASEWIRE_STREAM__SHARDS", "5")]).await;
     assert_wrong(more, "stream", "IN_4 does not exist", "migrate");
 

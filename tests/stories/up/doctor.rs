@@ -120,7 +120,7 @@ async fn what_is_wrong_at_twilio_is_named_and_what_can_be_set_is_mended() {
     assert_eq!((status, line["state"].as_str()), (1, Some("wrong")));
     let found = line["found"].as_str().unwrap();
     assert!(found.contains("http://old.example/sms, not here") && found.contains("comes as GET"), "{found}");
-    assert_eq!(line["mend"], "casewire doctor --fix");
+    assert!(line["mend"].as_str().unwrap().ends_with(" doctor --fix"), "{line}");
     assert_eq!(twilio.shown().await["webhook_url"], "http://old.example/sms", "nothing is changed unasked");
 
     let (line, status, _) = asked(&["--fix"]).await;

@@ -1,5 +1,5 @@
-//! Brings the limits of streams and consumers that are there to what is configured. `casewire migrate` alone does: roles of two
-//! configurations would change them back and forth.
+//! Brings the limits of streams and consumers that are there to what is configured. `casewire migrate` alone does: roles
+//! of two configurations would change them back and forth.
 
 use async_nats::jetstream::consumer::Config as ConsumerConfig;
 use async_nats::jetstream::stream::Config as StreamConfig;

@@ -81,8 +81,9 @@ impl JetStream {
         prepare::inspect(&self.consuming, &self.config).await
     }
 
-    /// Creates what is missing, as [`Stream::prepare`] does, and brings the limits of streams that are there (bytes and
-    /// age) to what is configured; what was changed, a phrase each. For `casewire migrate` alone.
+    /// Creates what is missing, as [`Stream::prepare`] does, and brings limits of what is there to what is configured: bytes
+    /// and age of streams, how much consumers give out and for how long. What was changed, a phrase each. For `casewire
+    /// migrate` alone.
     ///
     /// Where anything else differs, or more is held than a lowered limit allows, nothing is changed and all of it is
     /// told ([`PrepareError::Drift`]). After any other error, or where somebody else changes them meanwhile, some streams

@@ -78,8 +78,13 @@ async fn the_deployed_user_may_change_limits_of_as_many_shards_as_there_are_by_d
     let shards = JetStreamConfig::default().shards;
     let small = Settings { shards, max_bytes: 1 << 20, ..Settings::default() };
     connect(as_casewire(&server, &small)).await?.prepare().await?;
-    let more = Settings { max_bytes: 2 << 20, ..small };
-    assert_eq!(connect(as_casewire(&server, &more)).await?.migrate().await?.len(), shards as usize);
+    let more = Settings { max_bytes: 2 << 20, ack_wait: Duration::from_secs(45), ..small };
+    let changed = connect(as_casewire(&server, &more)).await?.migrate().await?;
+    assert_eq!(
+        changed.len(),
+        2 * shards as usize,
+        "a limit of each stream and one of each consumer: {changed:?}"
+    );
     ensure!(!server.log().contains("Violation"), "{}", server.log());
 
     // One beyond them can be made, and is changed once the server's file names it.

@@ -86,7 +86,7 @@ pub(super) fn set_status(state: &State, number: CaseNumber, status: CaseStatus, 
     let changed = Case {
         status,
         closed_at: closed.then_some(state.at),
-        unanswered_since: case.unanswered_since.filter(|_| !closed),
+        unanswered_since: case.waits_since().filter(|_| !closed),
         ..case.touched(state.at)
     };
     let kind = if case.status == CaseStatus::Closed { Trail::CaseReopened } else { Trail::StatusSet };

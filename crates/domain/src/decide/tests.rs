@@ -13,3 +13,4 @@ mod reports;
 mod settling;
 mod shelf;
 mod texts;
+mod waiting;

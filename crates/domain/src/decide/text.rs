@@ -189,7 +189,7 @@ impl Arrival<'_> {
             line_id: self.line.id,
             opened_at: case.opened_at.min(self.facts.received_at),
             closed_at: None,
-            unanswered_since: Some(case.waits_since(self.facts.received_at)),
+            unanswered_since: case.waits_since().into_iter().chain([self.facts.received_at]).min(),
             ..case.touched(self.state.at)
         };
         (joined, kind)

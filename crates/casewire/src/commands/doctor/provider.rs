@@ -16,7 +16,8 @@ use crate::wiring;
 pub async fn all(ground: &Ground, fix: bool) -> Vec<Finding> {
     match parts(ground).await {
         Ok(parts) if parts.lines.is_empty() => {
-            vec![Finding::skipped("Twilio", "there are no lines yet: casewire line add --help")]
+            let found = format!("there are no lines yet: {} line add --help", ground.program);
+            vec![Finding::skipped("Twilio", found)]
         }
         Ok(parts) => parts.check(ground, fix).await,
         Err(why) => vec![Finding::skipped("Twilio", why)],
@@ -133,7 +134,7 @@ impl Parts {
             );
             return vec![Finding::skipped(name, found)];
         }
-        vec![match self.number(line, credentials, &url, fix).await {
+        vec![match self.number(ground, line, credentials, &url, fix).await {
             Ok(finding) => Finding { check: name, ..finding },
             Err(error) => Finding::wrong(name, error.to_string(), "wait, and run it again"),
         }]
@@ -141,6 +142,7 @@ impl Parts {
 
     async fn number(
         &self,
+        ground: &Ground,
         line: &LineRow,
         credentials: &Credentials,
         url: &str,
@@ -150,19 +152,22 @@ impl Parts {
             let found =
                 "the account has no such number: nothing comes in, and what is sent from it is refused";
             // A simulator by itself is told of a line by whoever texts it.
-            let mend = "buy it, or remove the line: casewire line remove; a simulator knows it from its first text on";
+            let mend = format!(
+                "buy it, or remove the line: {} line remove {}; a simulator knows it from its first text on",
+                ground.program, line.settings.webhook_id
+            );
             return Ok(Finding::wrong("", found, mend));
         };
         let method = line.settings.method;
         let before = webhook::judge(&number, url, method);
         if !(fix && before.fixable) {
-            return Ok(before.finding());
+            return Ok(before.finding(&ground.program));
         }
         let wanted = webhook::wanted(&number, method);
         let changed = self.client.set_webhook(credentials, &number, url, wanted).await?;
         let after = webhook::judge(&changed, url, method);
         let state = if after.state == State::Ok { State::Fixed } else { after.state };
         let found = format!("it is set to {wanted} {url} now. It was: {}", before.found());
-        Ok(Finding { state, found, ..after.finding() })
+        Ok(Finding { state, found, ..after.finding(&ground.program) })
     }
 }

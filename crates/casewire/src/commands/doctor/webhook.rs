@@ -64,19 +64,21 @@ impl Verdict {
         }
     }
 
-    fn add(&mut self, state: State, said: impl Into<String>, mend: &'static str) {
+    fn say(&mut self, state: State, said: impl Into<String>) {
         if self.state != State::Wrong {
             self.state = state;
         }
         self.sentences.push(said.into());
-        if !self.mends.contains(&mend) {
-            self.mends.push(mend);
-        }
+    }
+
+    fn add(&mut self, state: State, said: impl Into<String>, mend: &'static str) {
+        self.say(state, said);
+        self.mends.push(mend);
     }
 
     fn fix(&mut self, state: State, said: impl Into<String>) {
+        self.say(state, said);
         self.fixable = true;
-        self.add(state, said, "casewire doctor --fix");
     }
 
     pub fn found(&self) -> String {
@@ -86,8 +88,12 @@ impl Verdict {
         }
     }
 
-    pub fn finding(&self) -> Finding {
-        let mend = (!self.mends.is_empty()).then(|| self.mends.join("; "));
+    /// `program` is how this program is called here, with what tells it where it works.
+    pub fn finding(&self, program: &str) -> Finding {
+        let fix = self.fixable.then(|| format!("{program} doctor --fix"));
+        let mends: Vec<String> =
+            fix.into_iter().chain(self.mends.iter().map(|&mend| mend.to_owned())).collect();
+        let mend = (!mends.is_empty()).then(|| mends.join("; "));
         Finding { mend, ..Finding::new("", self.state, self.found()) }
     }
 }
@@ -162,10 +168,10 @@ mod tests {
         ] {
             let verdict = verdict(change, Method::Post);
             assert_eq!((verdict.state, verdict.fixable), (state, fixable), "{}", verdict.found());
-            let finding = verdict.finding();
+            let finding = verdict.finding("casewire");
             assert!(finding.found.contains(said) && finding.mend.is_some(), "{finding:?}");
         }
         let both = verdict(json!({ "sms_application_sid": "AP1", "sms_url": "" }), Method::Post);
-        assert_eq!(both.finding().mend.unwrap().matches(';').count(), 1, "each way is named");
+        assert_eq!(both.finding("casewire").mend.unwrap().matches(';').count(), 1, "each way is named");
     }
 }
