@@ -76,7 +76,7 @@ verify: ## minutes: compose's services as processes with a real Prometheus, and 
 	@scripts/tools.sh
 	@scripts/tools.sh deploy
 	@deploy/verify/policy.sh
-	$(CARGO) test --locked -p casewire --test stack -- --nocapture
+	$(CARGO) test --workspace --locked --test stack -- --nocapture
 
 verify-image: ## the image, built by buildah and run by podman without a registry (root on Debian 12; BINARY=… instead of a build)
 	@deploy/verify/container.sh $(BINARY)
