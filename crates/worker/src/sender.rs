@@ -55,29 +55,26 @@ impl Sender {
         let mut backoff = Backoff::new(self.settings.poll_interval, self.settings.retry_first);
         while !stop.is_cancelled() {
             beat.now();
-            let wait = match self.round().await {
-                Ok(longest) => {
-                    backoff.reset();
-                    self.until_there_may_be_more(longest)
-                }
+            let found = match self.round().await {
+                Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(event = "claim_failed", %error, "the outbox cannot be read");
                     backoff.pause(&stop).await;
                     continue;
                 }
             };
+            backoff.reset();
             // Waited out, woken or stopped: the loop looks again.
-            let _ = stop.run_until_cancelled(wait).await;
+            let _ = stop.run_until_cancelled(self.until_there_may_be_more(found)).await;
         }
         Ok(())
     }
 
-    /// Claims as many texts as there are places and starts sending them. How long to wait at most before the
-    /// next round.
-    async fn round(&self) -> Result<Duration, Error> {
+    /// Claims as many texts as there are places and starts sending them.
+    async fn round(&self) -> Result<Found, Error> {
         let most = self.places.available_permits();
         if most == 0 {
-            return Ok(self.settings.poll_interval);
+            return Ok(Found::NoMore { look_in: self.settings.poll_interval });
         }
         let paused = self.post.breakers.paused();
         self.post.metrics.sends.circuits_open(paused.len());
@@ -90,6 +87,7 @@ impl Sender {
         // Before the claim, so that it is never later than the lease's own beginning.
         let claimed_at = Instant::now();
         let claims = self.post.deps.database.claim(claim).await?;
+        let every_place = claims.messages.len() == most;
         for message in claims.messages {
             // At the claim and not at the POST: the next round is to know of it.
             self.post.paces.begun(message.account.id, Instant::now());
@@ -97,12 +95,25 @@ impl Sender {
             let Ok(place) = self.places.clone().acquire_owned().await else { break };
             tokio::spawn(self.post.clone().attempt(message, claimed_at, place));
         }
-        Ok(claims.again_in.unwrap_or(Duration::MAX).min(longest))
+        if every_place {
+            return Ok(Found::EveryPlaceTaken);
+        }
+        Ok(Found::NoMore { look_in: claims.again_in.unwrap_or(Duration::MAX).min(longest) })
     }
 
-    /// Waits until something was queued or settled and there is a place to send from, but not for longer than so
-    /// long; and for a moment in any case, so that a round takes on what has gathered.
-    async fn until_there_may_be_more(&self, longest: Duration) {
+    /// Waits until something was queued or settled and there is a place to send from, but not for longer than the round
+    /// said; and for a moment in any case, so that a round takes on what has gathered. Where there is more already, that
+    /// moment ends once all places are free.
+    async fn until_there_may_be_more(&self, found: Found) {
+        let look_in = match found {
+            Found::NoMore { look_in } => look_in,
+            Found::EveryPlaceTaken => {
+                let all_free = self.places.acquire_many(self.settings.concurrency.get());
+                // Free or not, there is another look; an error is the end, which the caller sees.
+                let _ = timeout(self.settings.claim_interval, all_free).await;
+                return;
+            }
+        };
         sleep(self.settings.claim_interval).await;
         let more = async {
             self.queued.notified().await;
@@ -110,6 +121,14 @@ impl Sender {
             let _ = self.places.acquire().await;
         };
         // Woken or not, there is another look.
-        let _ = timeout(longest, more).await;
+        let _ = timeout(look_in, more).await;
     }
+}
+
+/// What a round found.
+enum Found {
+    /// Texts for every place there was, and perhaps more.
+    EveryPlaceTaken,
+    /// No more for now; there may be by itself after so long.
+    NoMore { look_in: Duration },
 }

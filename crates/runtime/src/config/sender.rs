@@ -17,8 +17,8 @@ section! {
         pub rate_per_line: NonZeroU32 = const { NonZeroU32::new(100).unwrap() },
         /// How often the outbox is looked at when nothing woke the sender.
         pub poll_interval: Duration = Duration::from_millis(250),
-        /// Pause between two looks that found something, so that under load one takes several texts. It bounds a
-        /// process to `concurrency` texts each time.
+        /// Pause between two looks that found something, so that under load one takes several texts. After one that
+        /// found a text for every place it ends as soon as all of them are sent.
         pub claim_interval: Duration = Duration::from_millis(10),
         /// Most outcomes of attempts written in one transaction.
         pub record_batch: NonZeroU32 = const { NonZeroU32::new(256).unwrap() },
