@@ -1,6 +1,6 @@
 //! What the load generator sent and what it was answered: its own ledger, to hold the others against.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -64,8 +64,6 @@ pub(crate) struct Books {
 /// Latencies of requests, whatever they were answered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Latency {
-    /// Requests that got an answer which is neither 200 nor 204 nor 403 nor 503.
-    pub(crate) strange: usize,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
     pub(crate) longest: Duration,
@@ -121,6 +119,18 @@ impl Books {
         self.pages.lock().unwrap().answers.iter().filter(|answer| answer.status == status).count()
     }
 
+    /// Statuses that no request should get, and how many of those begun since then got each.
+    pub(crate) fn strange(&self, since: Instant) -> BTreeMap<u16, usize> {
+        let since = since.saturating_duration_since(self.start);
+        let mut strange = BTreeMap::new();
+        for answer in &self.pages.lock().unwrap().answers {
+            if answer.at >= since && ![0, 200, 204, 403, 503].contains(&answer.status) {
+                *strange.entry(answer.status).or_default() += 1;
+            }
+        }
+        strange
+    }
+
     /// The latencies of the requests that were begun between two moments.
     pub(crate) fn latency(&self, from: Instant, to: Instant) -> Latency {
         let window = from.saturating_duration_since(self.start)..to.saturating_duration_since(self.start);
@@ -129,11 +139,6 @@ impl Books {
         let mut took: Vec<_> = within.iter().map(|answer| answer.took).collect();
         took.sort_unstable();
         let at = |share: usize| took.get(took.len() * share / 100).copied().unwrap_or_default();
-        Latency {
-            strange: within.iter().filter(|a| ![0, 200, 204, 403, 503].contains(&a.status)).count(),
-            p50: at(50),
-            p99: at(99),
-            longest: took.last().copied().unwrap_or_default(),
-        }
+        Latency { p50: at(50), p99: at(99), longest: took.last().copied().unwrap_or_default() }
     }
 }

@@ -261,8 +261,10 @@ impl Scene {
         let found = self.stage.found().await;
         self.tell(&found, window, flowed);
         self.outcome.broken.extend(found.broken(&expected));
-        let strange = self.books().latency(self.began, Instant::now()).strange;
-        self.outcome.insist(strange == 0, || format!("{strange} answers were neither 200 nor 403 nor 503"));
+        let strange = self.books().strange(self.began);
+        let none = strange.is_empty();
+        self.outcome
+            .insist(none, || format!("answers were neither 200 nor 403 nor 503, by status: {strange:?}"));
         self.stage.rest(&self.baseline, &mut self.outcome).await;
         self.outcome
     }
