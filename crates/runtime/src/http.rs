@@ -1,17 +1,28 @@
 //! HTTP servers, all with the same settings and the same end.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::time::Duration;
 
-use actix_web::dev::{Server, Service, ServiceRequest, ServiceResponse};
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Service, ServiceRequest, ServiceResponse};
 use actix_web::guard::{Any, Get, Head};
 use actix_web::http::ConnectionType;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpServer, Route};
+use actix_web::{App, Route};
+use tokio::net::TcpStream;
 
 use crate::config;
 use crate::shutdown::Shutdown;
+
+/// How long a connection that is to be closed may take to read the last answer, while what it still sends is thrown
+/// away: whoever is refused in the middle of a large body learns why.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A server on a bound listener, to be given to [`serve`]. `routes` is called once per thread.
 ///
@@ -30,30 +41,78 @@ where
     R: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     let shutdown = shutdown.clone();
-    let app = move || {
-        // The thread's own: counting its holders for each request is not for all threads together.
-        let shutdown = Rc::new(shutdown.clone());
-        let say_goodbye = move |request: ServiceRequest, service: &_| {
-            let (answer, shutdown) = (Service::call(service, request), shutdown.clone());
-            async move {
-                let mut answer: ServiceResponse<_> = answer.await?;
-                if shutdown.is_leaving() {
-                    answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-                }
-                Ok(answer)
-            }
-        };
-        App::new().wrap_fn(say_goodbye).configure(&routes)
+    let (head_timeout, keep_alive) = (settings.head_timeout, settings.keep_alive);
+    let connections = move || {
+        let (opened, end) = (shutdown.clone(), shutdown.clone());
+        let begun = fn_service(move |connection| begun(connection, keep_alive, opened.clone()));
+        let app = app(&routes, shutdown.clone()).into_factory().map_err(|err| err.error_response());
+        let http = HttpService::build()
+            .client_request_timeout(head_timeout)
+            .client_disconnect_timeout(GOODBYE)
+            .keep_alive(keep_alive)
+            .graceful_shutdown_signal(move || {
+                let end = end.clone();
+                async move { end.requested().await }
+            })
+            .h1(map_config(app, |()| AppConfig::default()));
+        begun.and_then(http)
     };
-    let server = HttpServer::new(app)
+    let server = Server::build()
         .workers(settings.workers.get().into())
-        .max_connections(usize::try_from(settings.max_connections.get()).unwrap_or(usize::MAX))
-        .client_request_timeout(settings.head_timeout)
-        .keep_alive(settings.keep_alive)
+        .max_concurrent_connections(usize::try_from(settings.max_connections.get()).unwrap_or(usize::MAX))
         .shutdown_timeout(settings.drain_timeout.as_secs().max(1))
         .disable_signals()
-        .listen(listener)?;
+        .listen("http", listener, connections)?;
     Ok(server.run())
+}
+
+/// A connection once its first bytes are there; only then does the time of a head run. Proxies and clients open
+/// connections in advance, and the library answers one on which nothing has come with 408: that crosses with the first
+/// request and is read as its answer.
+///
+/// # Errors
+/// When nothing has come for as long as an idle connection is kept, or when the end is there; it closes without a word.
+async fn begun(
+    connection: TcpStream,
+    keep_alive: Duration,
+    shutdown: Shutdown,
+) -> Result<(TcpStream, Option<SocketAddr>), DispatchError> {
+    let begun = tokio::select! {
+        biased;
+        begun = connection.readable() => begun.is_ok(),
+        () = shutdown.requested() => false,
+        () = tokio::time::sleep(keep_alive) => false,
+    };
+    let peer = connection.peer_addr().ok();
+    begun.then_some((connection, peer)).ok_or(DispatchError::SlowRequestTimeout)
+}
+
+/// What answers on one thread.
+fn app<R: Fn(&mut ServiceConfig)>(
+    routes: &R,
+    shutdown: Shutdown,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<R>>,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<R>,
+> {
+    // The thread's own: counting its holders for each request is not for all threads together.
+    let shutdown = Rc::new(shutdown);
+    let say_goodbye = move |request: ServiceRequest, service: &_| {
+        let (answer, shutdown) = (Service::call(service, request), shutdown.clone());
+        async move {
+            let mut answer: ServiceResponse<_> = answer.await?;
+            if shutdown.is_leaving() {
+                answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
+            Ok(answer)
+        }
+    };
+    App::new().wrap_fn(say_goodbye).configure(routes)
 }
 
 /// A route for GET and for HEAD, which is GET without the body: the server leaves it out by itself.

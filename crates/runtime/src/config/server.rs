@@ -31,9 +31,11 @@ section! {
         pub workers: NonZeroU16 = const { NonZeroU16::new(2).unwrap() },
         /// Connections a thread keeps open; further ones wait in the kernel's queue. Bounds memory under a flood.
         pub max_connections: NonZeroU32 = const { NonZeroU32::new(4096).unwrap() },
-        /// Time for a request's head. Providers send it at once; whoever does not is keeping a connection busy.
+        /// Time for a request's head from its first byte. Providers send it at once; whoever does not is keeping a
+        /// connection busy.
         pub head_timeout: Duration = Duration::from_secs(3),
-        /// How long an idle connection stays open: longer than a burst's gaps, short enough to free it.
+        /// How long an idle connection stays open, or one that was opened in advance: longer than a burst's gaps, short
+        /// enough to free it.
         pub keep_alive: Duration = Duration::from_secs(15),
         /// How long to go on answering after SIGTERM while already saying "not ready", and closing each connection
         /// with its answer: the time a proxy needs to send no more. Two intervals of one that polls; Kubernetes takes
