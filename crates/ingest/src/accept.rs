@@ -13,7 +13,6 @@ use casewire_twilio::webhook;
 use chrono::Utc;
 use tracing::{Span, info_span};
 
-use crate::State;
 use crate::body;
 use crate::lines::Line;
 use crate::refusal::Refusal;
@@ -36,8 +35,9 @@ pub(crate) async fn accept(
 ) -> Result<Stored, Refusal> {
     let state = &thread.state;
     let webhook_id = request.match_info().get("line").unwrap_or_default();
-    let line = state.lines.find(webhook_id).ok_or(Refusal::NoDirectory)?;
-    note_line(span, webhook_id, &line);
+    let lines = thread.lines().ok_or(Refusal::NoDirectory)?;
+    let line = lines.line(webhook_id);
+    note_line(span, webhook_id, line);
     let settings = &state.settings;
     let body = body::read(request, payload, settings.max_body.to_usize(), settings.body_timeout).await?;
     let raw = Raw {
@@ -57,9 +57,9 @@ pub(crate) async fn accept(
         .parameters
         .check_names(settings.max_parameter_name.get().into())
         .map_err(content::Error::Malformed)?;
-    let account_sid = check_signature(request, &raw, &content, &line, state)?;
+    let account_sid = check_signature(request, &raw, &content, line, thread)?;
     // Only now, since lines differ in their methods: it would tell who is no caller of ours which lines there are.
-    check_method(kind, request, &line)?;
+    check_method(kind, request, line)?;
     let peer = webhook::peer(kind, &content.parameters).unwrap_or_default();
     let shard = shard_of(webhook_id, peer, state.storage.shards());
     let dedupe_id =
@@ -113,10 +113,10 @@ fn check_signature<'a>(
     raw: &Raw<'_>,
     content: &Content,
     line: &'a Line,
-    state: &State,
+    thread: &Thread,
 ) -> Result<&'a str, Refusal> {
     let signed = SignedRequest {
-        public_url: state.public_url.as_str(),
+        public_url: thread.state.public_url.as_str(),
         target: raw.target,
         content,
         body: &raw.body,
@@ -125,7 +125,7 @@ fn check_signature<'a>(
     };
     match (verify(&signed, &line.keys.ring), &line.account_sid) {
         (Ok(verified), Some(account_sid)) => {
-            state.metrics.signed(verified.signer);
+            thread.tally.signed(verified.signer);
             Ok(account_sid)
         }
         // A key that could not be opened may have signed it.
@@ -137,7 +137,7 @@ fn check_signature<'a>(
 
 async fn publish(mut event: Event, shard: u32, thread: &Thread, webhook: &Span) -> Result<Stored, Refusal> {
     let state = &thread.state;
-    let _waiting = state.waiting.try_acquire().map_err(|_| Refusal::Overloaded)?;
+    let _place = thread.place().ok_or(Refusal::Overloaded)?;
     // A span of its own where somebody will see it; log lines are as well off with the webhook's.
     event.trace = trace::parent_of(webhook);
     let is_seen = event.trace.as_ref().is_some_and(TraceParent::is_sampled);
@@ -145,7 +145,8 @@ async fn publish(mut event: Event, shard: u32, thread: &Thread, webhook: &Span) 
     if let Some(own) = &own {
         event.trace = trace::parent_of(own);
     }
-    let way = Way { stream: thread.stream().await, shard, span: own.as_ref().unwrap_or(webhook) };
+    let span = own.as_ref().unwrap_or(webhook);
+    let way = Way { stream: thread.stream().await, shard, span, tally: &thread.tally };
     state.storage.store(&event, &way).await.map_err(Refusal::Publish)
 }
 

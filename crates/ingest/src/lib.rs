@@ -9,6 +9,7 @@ mod refusal;
 mod routes;
 mod spill;
 mod storage;
+mod tally;
 mod thread;
 
 use std::convert::Infallible;
@@ -24,7 +25,7 @@ use casewire_runtime::config::{self, HttpUrl};
 use casewire_runtime::http;
 use casewire_runtime::ops::{Health, Metrics};
 use casewire_runtime::shutdown::Shutdown;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use lines::Lines;
 use reach::Reach;
@@ -64,33 +65,21 @@ struct State {
     memory: Option<Memory>,
     metrics: metrics::Webhooks,
     health: Health,
-    /// One permit for every event that may wait for the stream.
-    waiting: Semaphore,
 }
 
 /// Builds ingest, and registers its metrics and its conditions of readiness: a directory whose tokens can be opened,
 /// and a spill that has room or a stream that is not away for longer than `stream_grace`.
 pub fn build(settings: config::Ingest, parts: Parts) -> Ingest {
     let Parts { stream, spill, directory, master_key, public_url, metrics, health } = parts;
-    let in_flight = usize::try_from(settings.max_in_flight.get()).unwrap_or(usize::MAX);
-    let waiting = Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
     let spilling = Spilling::register(&metrics, stream.shards());
     let metrics = metrics::Webhooks::register(&metrics, stream.shards());
     let memory = spill.as_ref().map(|spill| spill.remember(directory.clone()));
     let lines = Lines::new(memory.as_ref().map_or(directory, Memory::watch), master_key);
     let relief = spill.map(|spill| Relief::new(spill, &settings, stream.shards(), spilling));
     let reach = Reach::new(settings.stream_grace);
-    let storage = Storage { stream, relief, reach, metrics: metrics.clone() };
-    let state = Data::new(State {
-        settings,
-        public_url,
-        storage,
-        lines,
-        memory,
-        metrics,
-        health: health.clone(),
-        waiting,
-    });
+    let storage = Storage { stream, relief, reach };
+    let state =
+        Data::new(State { settings, public_url, storage, lines, memory, metrics, health: health.clone() });
 
     let watched = state.clone();
     health.check("directory", move || watched.lines.readiness());

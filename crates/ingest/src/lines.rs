@@ -1,7 +1,9 @@
 //! The directory as ingest uses it: lines by webhook id, each with the keys of its account, opened once for every
 //! version of the directory.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use casewire_domain::AccountId;
@@ -17,14 +19,14 @@ pub(crate) struct Lines {
     directory: watch::Receiver<Option<Arc<Directory>>>,
     master_key: MasterKey,
     opened: RwLock<Option<Arc<Opened>>>,
-    /// What a line that does not exist is verified with.
-    nobody: Arc<Line>,
 }
 
 /// One version of the directory with its keys opened.
 pub(crate) struct Opened {
     from: Arc<Directory>,
-    lines: HashMap<String, Arc<Line>>,
+    lines: HashMap<String, Line>,
+    /// What a line that does not exist is verified with.
+    nobody: Line,
     /// Whether some token was sealed with another master key: this installation cannot verify what it should.
     foreign: bool,
 }
@@ -49,17 +51,12 @@ pub(crate) struct Keys {
 
 impl Lines {
     pub(crate) fn new(directory: watch::Receiver<Option<Arc<Directory>>>, master_key: MasterKey) -> Self {
-        let keys = Arc::new(Keys { ring: Keyring::dummy(), complete: true });
-        let nobody = Arc::new(Line { account_sid: None, method: Method::default(), keys });
-        Self { directory, master_key, opened: RwLock::default(), nobody }
+        Self { directory, master_key, opened: RwLock::default() }
     }
 
-    /// The line of this webhook id, or one that takes POST and verifies nothing; `None` before the first directory.
-    ///
-    /// A new directory is opened here, by the first who asks, so that it holds from the moment it came.
-    pub(crate) fn find(&self, webhook_id: &str) -> Option<Arc<Line>> {
-        let opened = self.current()?;
-        Some(Arc::clone(opened.lines.get(webhook_id).unwrap_or(&self.nobody)))
+    /// The lines as one thread asks for them.
+    pub(crate) fn view(&self) -> View {
+        View { changes: RefCell::new(self.directory.clone()), held: RefCell::default() }
     }
 
     /// Whether a directory is there, and its keys are ours to open.
@@ -71,6 +68,7 @@ impl Lines {
         }
     }
 
+    /// The newest directory, opened by the first who asks, so that it holds from the moment it came.
     fn current(&self) -> Option<Arc<Opened>> {
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner).clone();
         let newest = {
@@ -92,6 +90,36 @@ impl Lines {
     }
 }
 
+/// The lines as a thread holds them, which counts by itself who looks at them.
+pub(crate) struct Held(Arc<Opened>);
+
+impl Held {
+    /// The line of this webhook id, or one that takes POST and verifies nothing.
+    pub(crate) fn line(&self, webhook_id: &str) -> &Line {
+        self.0.lines.get(webhook_id).unwrap_or(&self.0.nobody)
+    }
+}
+
+/// One thread's view of the lines, which asks others only after a change.
+pub(crate) struct View {
+    changes: RefCell<watch::Receiver<Option<Arc<Directory>>>>,
+    held: RefCell<Option<Rc<Held>>>,
+}
+
+impl View {
+    /// The lines as they stand now; `None` before the first directory.
+    pub(crate) fn current(&self, lines: &Lines) -> Option<Rc<Held>> {
+        let (mut changes, mut held) = (self.changes.borrow_mut(), self.held.borrow_mut());
+        let unchanged = changes.has_changed().is_ok_and(|changed| !changed);
+        if held.is_none() || !unchanged {
+            // Before it is read: what comes meanwhile is a change again.
+            changes.mark_unchanged();
+            *held = lines.current().map(|opened| Rc::new(Held(opened)));
+        }
+        held.clone()
+    }
+}
+
 /// Opens the keys of every account that has an active line.
 fn open(directory: Arc<Directory>, master_key: &MasterKey) -> Opened {
     let mut foreign = false;
@@ -105,13 +133,13 @@ fn open(directory: Arc<Directory>, master_key: &MasterKey) -> Opened {
     let lines = active.filter_map(|line| {
         let (sid, keys) = accounts.get(&line.account_id)?;
         let account_sid = Some(Arc::clone(sid));
-        Some((
-            line.webhook_id.clone(),
-            Arc::new(Line { account_sid, method: line.method, keys: Arc::clone(keys) }),
-        ))
+        let line_of = Line { account_sid, method: line.method, keys: Arc::clone(keys) };
+        Some((line.webhook_id.clone(), line_of))
     });
     let lines = lines.collect();
-    Opened { from: directory, lines, foreign }
+    let keys = Arc::new(Keys { ring: Keyring::dummy(), complete: true });
+    let nobody = Line { account_sid: None, method: Method::default(), keys };
+    Opened { from: directory, lines, nobody, foreign }
 }
 
 /// The keys of an account, and whether one was sealed with another master key.

@@ -1,17 +1,17 @@
 //! What ingest counts and times. Every label is from a closed set, and every counter starts at 0, so that the first
 //! failure is seen as a change.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use casewire_bus::PublishError;
-use casewire_domain::{EventKind, TraceParent};
-use casewire_runtime::ops::{Exemplar, Metrics, Traced, catalogue};
+use casewire_domain::EventKind;
+use casewire_runtime::ops::{Metrics, Traced, catalogue};
 use casewire_twilio::signature::Signer;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use tracing::Span;
+
+use crate::tally::{Note, Notes};
 
 /// Labels with a name each.
 macro_rules! label {
@@ -172,6 +172,8 @@ struct Handles {
     answered: [[Answered; Outcome::COUNT]; Kind::COUNT],
     signed: [Counter; SigningKey::COUNT],
     shards: Vec<Published>,
+    /// What each thread has noted and not counted yet.
+    threads: Mutex<Vec<Notes>>,
 }
 
 /// Webhooks of one kind and outcome.
@@ -211,37 +213,58 @@ impl Webhooks {
             failures: Reason::ALL
                 .map(|reason| failures.get_or_create_owned(&Failure { stream: stream(shard), reason })),
         };
-        Self(Arc::new(Handles {
+        let webhooks = Self(Arc::new(Handles {
             answered: Kind::ALL.map(|kind| Outcome::ALL.map(|outcome| answered(kind, outcome))),
             signed: SigningKey::ALL.map(|key| signed.get_or_create_owned(&Signed { key })),
             shards: (0..shards).map(published).collect(),
-        }))
+            threads: Mutex::default(),
+        }));
+        let shown = webhooks.clone();
+        metrics.before_showing(move || shown.count_all());
+        webhooks
     }
 
-    /// A webhook's signature holds.
-    pub(crate) fn signed(&self, signer: Signer) {
-        self.0.signed[SigningKey::from(signer) as usize].inc();
+    /// Where a further thread's notes go.
+    pub(crate) fn notes(&self) -> Notes {
+        let notes = Notes::default();
+        self.threads().push(notes.clone());
+        notes
     }
 
-    /// A webhook was answered.
-    pub(crate) fn answered(&self, kind: Kind, outcome: Outcome, took: Duration, span: &Span) {
-        let answered = &self.0.answered[kind as usize][outcome as usize];
-        answered.requests.inc();
-        answered.took.observe(took.as_secs_f64(), Exemplar::of(span), None);
-    }
-
-    /// The stream said that it has an event.
-    pub(crate) fn stored(&self, shard: u32, took: Duration, trace: Option<&TraceParent>) {
-        if let Some(published) = self.shard(shard) {
-            published.took.observe(took.as_secs_f64(), trace.and_then(Exemplar::of_trace), None);
+    /// Counts what was noted.
+    pub(crate) fn count(&self, notes: Vec<Note>) {
+        for note in notes {
+            match note {
+                Note::Signed(key) => {
+                    self.0.signed[key as usize].inc();
+                }
+                Note::Answered(kind, outcome, took, exemplar) => {
+                    let answered = &self.0.answered[kind as usize][outcome as usize];
+                    answered.requests.inc();
+                    answered.took.observe(took.as_secs_f64(), exemplar, None);
+                }
+                Note::Stored(shard, took, exemplar) => {
+                    if let Some(published) = self.shard(shard) {
+                        published.took.observe(took.as_secs_f64(), exemplar, None);
+                    }
+                }
+                Note::NotStored(shard, reason) => {
+                    if let Some(published) = self.shard(shard) {
+                        published.failures[reason as usize].inc();
+                    }
+                }
+            }
         }
     }
 
-    /// The stream did not take an event.
-    pub(crate) fn not_stored(&self, shard: u32, error: &PublishError) {
-        if let Some(published) = self.shard(shard) {
-            published.failures[Reason::from(error) as usize].inc();
+    fn count_all(&self) {
+        for notes in self.threads().iter() {
+            self.count(notes.take());
         }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<Notes>> {
+        self.0.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shard(&self, shard: u32) -> Option<&Published> {

@@ -1,5 +1,6 @@
 //! Whether the stream was away too long to be ready.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,12 @@ use std::time::{Duration, Instant};
 /// a return also from every event that is stored.
 pub(crate) struct Reach {
     grace: Duration,
+    /// Whether `state` says so: an event that finds it so writes nothing, which other threads would have to read anew.
+    is_reached: AtomicBool,
     state: Mutex<Known>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
     /// Never reached yet: not ready, however short that is.
     Never,
@@ -21,12 +24,15 @@ enum Known {
 
 impl Reach {
     pub(crate) fn new(grace: Duration) -> Self {
-        Self { grace, state: Mutex::new(Known::Never) }
+        Self { grace, is_reached: AtomicBool::new(false), state: Mutex::new(Known::Never) }
     }
 
     /// The stream answered just now.
     pub(crate) fn reached(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Known::Reached;
+        if !self.is_reached.load(Ordering::Relaxed) {
+            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Known::Reached;
+            self.is_reached.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes note of whether the stream can be reached now, and says whether that is well enough.
@@ -37,6 +43,7 @@ impl Reach {
             Known::Reached => Known::LostAt(now),
             known => known,
         };
+        self.is_reached.store(*state == Known::Reached, Ordering::Relaxed);
         match *state {
             Known::Reached => Ok(()),
             Known::Never => Err("the stream was not reached yet".to_owned()),

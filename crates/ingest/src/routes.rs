@@ -71,7 +71,7 @@ async fn handle(
     };
     span.record("http.response.status_code", response.status().as_u16());
     span.record("webhook.outcome", outcome.as_str());
-    state.metrics.answered(Kind::from(kind), outcome, started.elapsed(), &span);
+    thread.tally.answered(Kind::from(kind), outcome, started.elapsed(), &span);
     response
 }
 

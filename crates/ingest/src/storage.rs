@@ -8,16 +8,16 @@ use casewire_domain::Event;
 use tokio::time::timeout;
 use tracing::{Span, warn};
 
-use crate::metrics::{Outcome, Webhooks};
+use crate::metrics::Outcome;
 use crate::reach::Reach;
 use crate::spill::Relief;
+use crate::tally::Tally;
 
 /// Stream and spill.
 pub(crate) struct Storage {
     pub(crate) stream: Arc<dyn Stream>,
     pub(crate) relief: Option<Relief>,
     pub(crate) reach: Reach,
-    pub(crate) metrics: Webhooks,
 }
 
 /// An event is stored, and a crash loses it no more.
@@ -50,6 +50,8 @@ pub(crate) struct Way<'a> {
     pub(crate) shard: u32,
     /// Whose work it is.
     pub(crate) span: &'a Span,
+    /// Where it is counted.
+    pub(crate) tally: &'a Tally,
 }
 
 impl Storage {
@@ -98,7 +100,7 @@ impl Storage {
     ) -> Result<Stored, PublishError> {
         let published = timeout(patience, self.publish(event, way)).await;
         published.unwrap_or_else(|_| {
-            self.metrics.not_stored(way.shard, &PublishError::Timeout);
+            way.tally.not_stored(way.shard, &PublishError::Timeout);
             Err(PublishError::Timeout)
         })
     }
@@ -107,14 +109,14 @@ impl Storage {
         let started = Instant::now();
         match way.stream.publish(event, way.shard).await {
             Ok(published) if published.sequence > 0 => {
-                self.metrics.stored(way.shard, started.elapsed(), event.trace.as_ref());
+                way.tally.stored(way.shard, started.elapsed(), event.trace.as_ref());
                 self.reach.reached();
                 Ok(if published.duplicate { Stored::Before } else { Stored::New })
             }
             outcome => {
                 // Some servers acknowledge a duplicate of what they never stored: it has no place in the stream.
                 let error = outcome.err().unwrap_or(PublishError::Rejected("it has no sequence".to_owned()));
-                self.metrics.not_stored(way.shard, &error);
+                way.tally.not_stored(way.shard, &error);
                 Err(error)
             }
         }

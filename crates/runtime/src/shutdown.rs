@@ -8,6 +8,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ pub struct Shutdown(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Cancelled when the end is near: others should get what would come here.
-    leaving: CancellationToken,
+    /// Whether the end is near: others should get what would come here. Asked with every answer, so without a lock.
+    leaving: AtomicBool,
     /// Cancelled when work should stop.
     stop: CancellationToken,
     /// Cancelled when work is cut off.
@@ -73,7 +74,7 @@ impl Shutdown {
 
     /// Whether the end is near, though work goes on: whoever asks should go elsewhere next time.
     pub fn is_leaving(&self) -> bool {
-        self.0.leaving.is_cancelled()
+        self.0.leaving.load(Ordering::Relaxed)
     }
 
     /// Whether work should stop.
@@ -88,7 +89,7 @@ impl Shutdown {
 
     /// Asks all tasks to stop, as a signal does.
     pub fn request(&self) {
-        self.0.leaving.cancel();
+        self.0.leaving.store(true, Ordering::Relaxed);
         self.0.stop.cancel();
     }
 
@@ -157,7 +158,7 @@ impl Shutdown {
             info!(event = "shutdown", signal = name, "shutting down");
         }
         health.drain();
-        self.0.leaving.cancel();
+        self.0.leaving.store(true, Ordering::Relaxed);
         // A proxy needs the time to notice; a person at the keyboard does not want to wait for it.
         if let (Some(time), Some(TERMINATE)) = (settings.unready_time, first) {
             tokio::select! {

@@ -136,7 +136,8 @@ async fn an_answer_without_a_place_in_the_stream_and_a_full_stream_are_no_succes
 async fn beyond_what_may_wait_for_the_stream_the_answer_is_immediate() -> Result<()> {
     let stream = Held::answering(Ok(Published { sequence: 1, duplicate: false }));
     let settings = config::Ingest { max_in_flight: std::num::NonZeroU32::MIN, ..Default::default() };
-    let front = Arc::new(Front::with(stream.clone(), settings).await?);
+    let server = config::Server { workers: std::num::NonZeroU16::MIN, ..Default::default() };
+    let front = Arc::new(Front::serving(stream.clone(), settings, server).await?);
     let waiting = tokio::spawn({
         let front = front.clone();
         async move { front.post("/inbound/main", &text(&sid(1), "hi")).await }

@@ -31,8 +31,8 @@ section! {
         pub max_parameter_name: NonZeroU16 = const { NonZeroU16::new(128).unwrap() },
         /// The answer to a bad signature and to an unknown line: 403 or 401.
         pub refusal_status: RefusalStatus = RefusalStatus::Forbidden,
-        /// Texts waiting for the stream at once; beyond that 503, which a sender that retries survives. Bounds
-        /// memory to this many bodies.
+        /// Texts that one thread of the server has waiting for the stream at once; beyond that 503, which a sender
+        /// that retries survives. Bounds memory to this many bodies a thread.
         pub max_in_flight: NonZeroU32 = const { NonZeroU32::new(1024).unwrap() },
         /// The `Retry-After` of a 503: about the time an election of the stream's servers takes.
         pub retry_after: Duration = Duration::from_secs(2),
