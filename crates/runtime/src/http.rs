@@ -16,9 +16,14 @@ use actix_web::http::ConnectionType;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Route};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::shutdown::Shutdown;
+
+/// Where a server listens: handlers find it among the application's data.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening(pub SocketAddr);
 
 /// How long a connection that is to be closed may take to read the last answer, while what it still sends is thrown
 /// away: whoever is refused in the middle of a large body learns why.
@@ -40,20 +45,19 @@ pub fn server<R>(
 where
     R: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let shutdown = shutdown.clone();
+    let (shutdown, address) = (shutdown.clone(), Listening(listener.local_addr()?));
     let (head_timeout, keep_alive) = (settings.head_timeout, settings.keep_alive);
     let connections = move || {
-        let (opened, end) = (shutdown.clone(), shutdown.clone());
-        let begun = fn_service(move |connection| begun(connection, keep_alive, opened.clone()));
-        let app = app(&routes, shutdown.clone()).into_factory().map_err(|err| err.error_response());
+        // The thread's own: every look at a connection asks it.
+        let end = shutdown.token().child_token();
+        let until = end.clone();
+        let begun = fn_service(move |connection| begun(connection, keep_alive, until.clone()));
+        let app = app(&routes, address, shutdown.clone()).into_factory().map_err(|err| err.error_response());
         let http = HttpService::build()
             .client_request_timeout(head_timeout)
             .client_disconnect_timeout(GOODBYE)
             .keep_alive(keep_alive)
-            .graceful_shutdown_signal(move || {
-                let end = end.clone();
-                async move { end.requested().await }
-            })
+            .graceful_shutdown_signal(move || end.clone().cancelled_owned())
             .h1(map_config(app, |()| AppConfig::default()));
         begun.and_then(http)
     };
@@ -75,12 +79,11 @@ where
 async fn begun(
     connection: TcpStream,
     keep_alive: Duration,
-    shutdown: Shutdown,
+    end: CancellationToken,
 ) -> Result<(TcpStream, Option<SocketAddr>), DispatchError> {
     let begun = tokio::select! {
-        biased;
         begun = connection.readable() => begun.is_ok(),
-        () = shutdown.requested() => false,
+        () = end.cancelled() => false,
         () = tokio::time::sleep(keep_alive) => false,
     };
     let peer = connection.peer_addr().ok();
@@ -90,6 +93,7 @@ async fn begun(
 /// What answers on one thread.
 fn app<R: Fn(&mut ServiceConfig)>(
     routes: &R,
+    address: Listening,
     shutdown: Shutdown,
 ) -> App<
     impl ServiceFactory<
@@ -112,7 +116,7 @@ fn app<R: Fn(&mut ServiceConfig)>(
             Ok(answer)
         }
     };
-    App::new().wrap_fn(say_goodbye).configure(routes)
+    App::new().app_data(address).wrap_fn(say_goodbye).configure(routes)
 }
 
 /// A route for GET and for HEAD, which is GET without the body: the server leaves it out by itself.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::http::header;
+use casewire_runtime::http::Listening;
 
 /// How the cookie is named and kept safe, by the way a browser reached us.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ impl Cookies {
         if self.is_secure(request) {
             return "__Host-casewire".to_owned();
         }
-        format!("casewire_{}", request.app_config().local_addr().port())
+        format!("casewire_{}", request.app_data().map_or(0, |Listening(address)| address.port()))
     }
 
     pub(super) fn read(&self, request: &HttpRequest) -> Option<String> {

@@ -32,6 +32,18 @@ async fn a_one_time_link_signs_a_browser_in_once() {
     assert_eq!(back.status(), 303);
 }
 
+/// Cookies know no ports: with one name, whoever signs in at one desk would be signed out at the other.
+#[tokio::test]
+async fn two_desks_on_one_machine_keep_their_sessions_apart() {
+    for world in [World::new().await, World::new().await] {
+        let link = world.new_link(Utc::now() + TimeDelta::minutes(5)).await;
+        let answer = world.bare(Method::GET, &format!("/demo?link={link}")).send().await.unwrap();
+        let port = world.url.rsplit(':').next().unwrap();
+        let session = cookie(&answer).unwrap();
+        assert!(session.starts_with(&format!("casewire_{port}=")), "{session}");
+    }
+}
+
 #[tokio::test]
 async fn two_clicks_at_once_sign_one_browser_in() {
     for world in [World::new().await, World::on_postgres().await] {

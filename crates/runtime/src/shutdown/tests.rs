@@ -170,11 +170,14 @@ async fn a_request_in_hand_is_answered_whole_although_the_server_stops() {
             }
         };
         app.route("/", web::get().to(handler));
+        app.route("/quick", web::get().to(async || HttpResponse::Ok().body("hi")));
     };
     let server = http::server(listener, &limits(LONG), &shutdown, routes).unwrap();
     shutdown.spawn_critical("http", http::serve(server, shutdown.clone()));
 
+    let unused = tokio::net::TcpStream::connect(address).await.unwrap();
     let mut idle = tokio::net::TcpStream::connect(address).await.unwrap();
+    assert!(ask(&mut idle, "/quick").await.starts_with("HTTP/1.1 200"));
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     arrival.recv().await.unwrap();
@@ -186,7 +189,9 @@ async fn a_request_in_hand_is_answered_whole_although_the_server_stops() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("whole"), "{answer}");
-    assert_eq!(idle.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    for mut silent in [unused, idle] {
+        assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    }
 }
 
 #[tokio::test]
@@ -205,12 +210,12 @@ async fn while_it_is_not_ready_a_server_answers_and_asks_its_clients_to_go_elsew
     let run = tokio::spawn(async move { this.run_on(Sent(signals), &settings, &observed, async {}).await });
 
     let mut kept = tokio::net::TcpStream::connect(address).await.unwrap();
-    assert!(!ask(&mut kept).await.contains("connection: close"));
+    assert!(!ask(&mut kept, "/").await.contains("connection: close"));
     send.send(()).await.unwrap();
     wait_for(|| !health.readiness()[1].ok).await;
     let mut newcomer = tokio::net::TcpStream::connect(address).await.unwrap();
     for client in [&mut kept, &mut newcomer] {
-        let answer = ask(client).await;
+        let answer = ask(client, "/").await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
         assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0, "and it ends the connection");
     }
@@ -219,8 +224,8 @@ async fn while_it_is_not_ready_a_server_answers_and_asks_its_clients_to_go_elsew
 }
 
 /// A request on a connection that may be used again; the answer in lower case.
-async fn ask(client: &mut tokio::net::TcpStream) -> String {
-    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+async fn ask(client: &mut tokio::net::TcpStream, path: &str) -> String {
+    client.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\nhi") {
         answer.push(client.read_u8().await.unwrap());
