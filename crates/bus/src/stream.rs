@@ -41,6 +41,11 @@ pub trait Stream: Send + Sync {
     /// Whether the stream can be reached, as far as is known at this moment.
     fn connected(&self) -> bool;
 
+    /// Whether an event can be stored, as far as is known at this moment.
+    fn takes(&self) -> bool {
+        self.connected()
+    }
+
     /// How often a connection was lost and made again, since the process began.
     fn reconnects(&self) -> u64 {
         0

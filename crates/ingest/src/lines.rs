@@ -112,6 +112,7 @@ impl View {
         let (mut changes, mut held) = (self.changes.borrow_mut(), self.held.borrow_mut());
         let unchanged = changes.has_changed().is_ok_and(|changed| !changed);
         if held.is_none() || !unchanged {
+            *held = None;
             // Before it is read: what comes meanwhile is a change again.
             changes.mark_unchanged();
             *held = lines.current().map(|opened| Rc::new(Held(opened)));

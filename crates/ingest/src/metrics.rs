@@ -164,7 +164,7 @@ fn durations() -> Traced {
     Traced::new(buckets.into_iter())
 }
 
-/// The metrics of webhooks, each looked up once: a request finds its own without a lock. Every clone is the same.
+/// The metrics of webhooks, each looked up once. Every clone is the same.
 #[derive(Clone)]
 pub(crate) struct Webhooks(Arc<Handles>);
 
@@ -258,9 +258,11 @@ impl Webhooks {
     }
 
     fn count_all(&self) {
-        for notes in self.threads().iter() {
+        self.threads().retain(|notes| {
+            let thread_goes_on = notes.are_shared();
             self.count(notes.take());
-        }
+            thread_goes_on
+        });
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<Notes>> {

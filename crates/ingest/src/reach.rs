@@ -30,7 +30,8 @@ impl Reach {
     /// The stream answered just now.
     pub(crate) fn reached(&self) {
         if !self.is_reached.load(Ordering::Relaxed) {
-            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Known::Reached;
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            *state = Known::Reached;
             self.is_reached.store(true, Ordering::Relaxed);
         }
     }

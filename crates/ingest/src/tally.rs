@@ -1,7 +1,7 @@
 //! What one thread has counted, and the metrics do not show yet. Counting each webhook at once would pass a dozen lines
 //! of memory from one thread's core to the other's and back, which waits for each of them.
 
-use std::mem::take;
+use std::mem::{replace, take};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(crate) enum Note {
     NotStored(u32, Reason),
 }
 
-/// A thread's notes, which whoever shows the metrics counts before.
+/// A thread's notes. Before metrics are shown, they are counted.
 #[derive(Clone, Default)]
 pub(crate) struct Notes(Arc<Mutex<Vec<Note>>>);
 
@@ -37,7 +37,12 @@ impl Notes {
     fn add(&self, note: Note) -> Option<Vec<Note>> {
         let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         notes.push(note);
-        (notes.len() >= MOST).then(|| std::mem::replace(&mut *notes, Vec::with_capacity(MOST)))
+        (notes.len() >= MOST).then(|| replace(&mut *notes, Vec::with_capacity(MOST)))
+    }
+
+    /// Whether the thread may add more.
+    pub(crate) fn are_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// All of them, which are then no more.

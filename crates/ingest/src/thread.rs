@@ -51,7 +51,7 @@ impl Thread {
     pub(crate) async fn stream(&self) -> &dyn Stream {
         let shared = self.state.storage.stream.as_ref();
         let own = self.own.get_or_init(|| shared.on_this_thread()).await;
-        own.as_deref().filter(|own| own.connected()).unwrap_or(shared)
+        own.as_deref().filter(|own| own.takes()).unwrap_or(shared)
     }
 }
 

@@ -52,8 +52,6 @@ pub struct JetStreamConfig {
     /// Where there are several servers: one that answers nothing but pings for so long is left for another. Longer than
     /// an election, and than a dead server takes to be noticed by its pings.
     pub leave_after: Duration,
-    /// Publishes in flight, beyond which a publish is refused at once rather than queued beyond its caller's patience.
-    pub max_in_flight: usize,
 }
 
 /// How we show the server who we are.
@@ -95,7 +93,6 @@ impl Default for JetStreamConfig {
             connect_timeout: Duration::from_secs(2),
             ping_interval: Duration::from_secs(5),
             leave_after: Duration::from_secs(20),
-            max_in_flight: 1024,
         }
     }
 }

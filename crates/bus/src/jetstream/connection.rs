@@ -13,6 +13,7 @@ use async_nats::{Client, ConnectOptions, Request, RequestErrorKind, ServerAddr};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::silence::Silence;
@@ -89,7 +90,8 @@ impl Connection {
         let client = options.connect(servers).await?;
         let context = ContextBuilder::new()
             .timeout(config.request_timeout)
-            .max_ack_inflight(config.max_in_flight)
+            // Whoever publishes has a bound of its own. This one would count those, too, whose caller has gone.
+            .max_ack_inflight(Semaphore::MAX_PERMITS)
             .backpressure_on_inflight(false)
             .build(client.clone());
         let silence = several.then(|| Arc::new(Silence::new(config.leave_after)));

@@ -211,6 +211,10 @@ impl Stream for JetStream {
         self.publishing.up() && self.consuming.up()
     }
 
+    fn takes(&self) -> bool {
+        self.publishing.up()
+    }
+
     fn reconnects(&self) -> u64 {
         let again = |connection: &Connection| connection.connects().saturating_sub(1);
         again(&self.publishing) + again(&self.consuming)

@@ -37,7 +37,9 @@ impl Breaker {
 
     /// The shard stored an event.
     pub(super) fn stored(&self) {
-        if self.failures.swap(0, Ordering::Relaxed) >= self.limit {
+        // Looked at first: what is written is fetched anew by every thread that reads it.
+        if self.failures.load(Ordering::Relaxed) > 0 && self.failures.swap(0, Ordering::Relaxed) >= self.limit
+        {
             self.shown.set(0);
             info!(event = "spilling_ended", shard = self.shard, "the stream takes events again");
         }

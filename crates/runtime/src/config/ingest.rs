@@ -33,7 +33,7 @@ section! {
         pub refusal_status: RefusalStatus = RefusalStatus::Forbidden,
         /// Texts that one thread of the server has waiting for the stream at once; beyond that 503, which a sender
         /// that retries survives. Bounds memory to this many bodies a thread.
-        pub max_in_flight: NonZeroU32 = const { NonZeroU32::new(1024).unwrap() },
+        pub max_in_flight: NonZeroU32 = const { NonZeroU32::new(512).unwrap() },
         /// The `Retry-After` of a 503: about the time an election of the stream's servers takes.
         pub retry_after: Duration = Duration::from_secs(2),
         /// How long the stream may be away before ingest says it is not ready. Longer than an election, so that
