@@ -1,5 +1,6 @@
 //! Whatever the provider does to a send: never twice, and at last known.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use anyhow::{Context, Result};
 use casewire_domain::DeliveryStatus::{self, Canceled, Delivered, Failed, Queued};
 use casewire_domain::decide::{Outcome, Refusal};
 use casewire_domain::outbox::OutboxState::{Pending, Uncertain};
+use casewire_runtime::config;
 use casewire_simulator::{Fault, Rule, Status};
 use casewire_store::Claim;
 use casewire_testkit::{eventually, port};
@@ -184,4 +186,21 @@ async fn a_text_to_somebody_who_stopped_between_two_attempts_is_canceled() -> Re
     bench.text(HEATHER, "STOP").await?;
     assert!(bench.simulator.inbox(&number(HEATHER)).len() <= 1, "the provider's own answer at most");
     canceled(&bench, worker).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_longer_than_the_places_is_sent_round_after_round_without_a_pause() -> Result<()> {
+    let sender = config::Sender {
+        concurrency: NonZeroU32::new(2).context("not 0")?,
+        claim_interval: 10 * SOON,
+        ..Plan::default().sender
+    };
+    let bench = Bench::idle(Plan { sender, ..Plan::default() }).await?;
+    // Each opens a case, which is acknowledged.
+    let people: Vec<_> = (0..6).map(|n| format!("+1206555{:04}", 100 + n)).collect();
+    for person in &people {
+        bench.store.handle_one(texted("main", person, "my heater is broken")).await?;
+    }
+    let _worker = bench.worker()?;
+    eventually("all are sent", SOON, || async { bench.accepted().len() == people.len() }).await
 }
