@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::pause::until_stopped;
 use crate::wait::PAUSE;
 use crate::watch;
 
@@ -86,6 +87,12 @@ impl Guarded {
         }
         let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
         kill_process_group(group, signal).context("cannot signal the process")
+    }
+
+    /// Stops all of it (SIGSTOP), and returns once it stands still.
+    pub(crate) fn pause(&mut self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        until_stopped(self.id())
     }
 
     /// Kills it (-9) and waits until it is gone.

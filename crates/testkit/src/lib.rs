@@ -3,6 +3,7 @@
 mod child;
 pub mod http;
 pub mod nats;
+mod pause;
 pub mod port;
 pub mod postgres;
 pub mod process;

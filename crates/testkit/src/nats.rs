@@ -127,7 +127,7 @@ impl NatsServer {
 
     /// Freezes it: connections stay open and nothing answers.
     pub fn pause(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.running().as_mut().context("nats-server does not run")?.pause()
     }
 
     /// Ends a [`pause`](Self::pause).

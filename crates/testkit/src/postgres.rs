@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::child::{End, Guarded, Log, ready};
+use crate::pause::until_stopped;
 use crate::wait::PAUSE;
 use crate::{port, program, watch};
 
@@ -124,7 +125,10 @@ impl Postgres {
 
     /// Freezes the server with all its backends: connections stay open and nothing answers.
     pub fn pause(&self) -> Result<()> {
-        self.signal_all(Signal::STOP)
+        self.signal_all(Signal::STOP)?;
+        let server = self.running().as_ref().context("postgres does not run")?.id();
+        until_stopped(server)?;
+        children(server).into_iter().try_for_each(|child| until_stopped(child.as_raw_nonzero()))
     }
 
     /// Ends a [`pause`](Self::pause).

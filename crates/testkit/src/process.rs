@@ -128,7 +128,7 @@ impl Casewire {
 
     /// Freezes it: it keeps its connections and leases, and does nothing.
     pub fn pause(&self) -> Result<()> {
-        self.child().signal(Signal::STOP)
+        self.child().pause()
     }
 
     /// Ends a [`pause`](Self::pause).
