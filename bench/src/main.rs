@@ -36,7 +36,7 @@ struct Arguments {
     /// Measures to carry out, with commas between [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = names())]
     only: Vec<String>,
-    /// Rounds of each comparison [default: 5, quick 3]
+    /// Rounds of each comparison; fewer than five are not published [default: 5, quick 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
     /// Measure the programs beside this one as they are, without building them
@@ -89,9 +89,11 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     let chosen = all
         .iter()
         .filter(|name| arguments.only.is_empty() || arguments.only.iter().any(|only| only == *name));
-    // What a short run finds is not to be published.
-    let folder = if plan.quick { root().join("target/bench-quick") } else { here().join("results") };
-    let results = Results::at(folder.clone());
+    let results = if plan.is_published() {
+        Results::at(here().join("results")).shown_on(root().join("docs/performance.md"))
+    } else {
+        Results::at(root().join("target/bench-quick"))
+    };
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for name in chosen {
         let outcome = measures::run(name, &plan).await;
@@ -110,7 +112,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     }
     let mut out = io::stdout();
     writeln!(out, "{}", report::table(&found))?;
-    writeln!(out, "Written to {}: latest.md, latest.json and two plots.", folder.display())?;
+    writeln!(out, "Written to {}: latest.md, latest.json and two plots.", results.folder().display())?;
     if !failed.is_empty() {
         writeln!(io::stderr(), "Failed, and not in the results: {}", failed.join(", "))?;
     }

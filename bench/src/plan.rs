@@ -15,7 +15,15 @@ pub(crate) struct Plan {
     pub(crate) progress: Progress,
 }
 
+/// A claim rests on so many rounds at least.
+const ENOUGH: usize = 5;
+
 impl Plan {
+    /// Whether what is found may be published.
+    pub(crate) fn is_published(&self) -> bool {
+        !self.quick && self.rounds >= ENOUGH
+    }
+
     /// How long a window of load is.
     pub(crate) fn window(&self) -> Duration {
         if self.quick { Duration::from_millis(700) } else { Duration::from_secs(6) }

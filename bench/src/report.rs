@@ -26,10 +26,7 @@ pub(crate) fn markdown(all: &[Finding]) -> String {
     page += "Ratios are medians of rounds measured in turns, side by side in one run; the spread is the least and the\n\
              greatest of them. Absolute figures are this machine's and wander with what else it does.\n\n\
              ![Ratios](ratios.svg)\n\n![Figures with a bound](figures.svg)\n\n";
-    page += &format!("| {} |\n|---|---:|---:|---:|---:|---|---|\n", HEAD.join(" | "));
-    for found in all {
-        page += &format!("| {} |\n", row(found).map(|cell| cell.replace('|', "\\|")).join(" | "));
-    }
+    page += &rows(all);
     page += "\n## Where each figure comes from\n\n| measure | rounds | command | commit | build | when | note |\n|---|---|---|---|---|---|---|\n";
     for found in all {
         let origin = &found.origin;
@@ -44,6 +41,15 @@ pub(crate) fn markdown(all: &[Finding]) -> String {
     machines.sort();
     machines.dedup();
     page + "\nMachine and servers:\n\n" + &machines.concat()
+}
+
+/// The findings as a table of a page.
+pub(crate) fn rows(all: &[Finding]) -> String {
+    let mut table = format!("| {} |\n|---|---:|---:|---:|---:|---|---|\n", HEAD.join(" | "));
+    for found in all {
+        table += &format!("| {} |\n", row(found).map(|cell| cell.replace('|', "\\|")).join(" | "));
+    }
+    table
 }
 
 fn row(found: &Finding) -> [String; 7] {

@@ -8,31 +8,56 @@ use anyhow::{Context, Result};
 use crate::finding::Finding;
 use crate::{chart, report};
 
-/// The folder of results.
-pub(crate) struct Results(PathBuf);
+/// The findings, as data.
+const LIST: &str = "latest.json";
+/// What the page has around them.
+const MARKS: [&str; 2] = ["<!-- findings -->", "<!-- end of findings -->"];
+
+/// The folder of results, and the page that shows them.
+pub(crate) struct Results {
+    folder: PathBuf,
+    page: Option<PathBuf>,
+}
 
 impl Results {
     pub(crate) fn at(folder: PathBuf) -> Self {
-        Self(folder)
+        Self { folder, page: None }
+    }
+
+    /// The page's table is replaced with each finding.
+    pub(crate) fn shown_on(self, page: PathBuf) -> Self {
+        Self { page: Some(page), ..self }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Puts what a measure has found now in the place of what it found before, nothing if it failed, with the findings of
     /// all `measures` in their order, and writes data, report and plots.
     pub(crate) fn replace(&self, measure: &str, new: Vec<Finding>, measures: &[&str]) -> Result<()> {
-        let list = self.0.join("latest.json");
-        let old = match fs::read(&list) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", list.display()))?
-            }
-            Err(_) => Vec::new(),
-        };
+        let list = self.folder.join(LIST);
+        let old = if list.exists() { read(&list)? } else { Vec::new() };
         let all = merged(old, measure, new, measures);
-        fs::create_dir_all(&self.0)?;
+        fs::create_dir_all(&self.folder)?;
         write(&list, &(serde_json::to_string_pretty(&all)? + "\n"))?;
-        write(&self.0.join("ratios.svg"), &chart::ratios(&all))?;
-        write(&self.0.join("figures.svg"), &chart::figures(&all))?;
-        write(&self.0.join("latest.md"), &report::markdown(&all))
+        write(&self.folder.join("ratios.svg"), &chart::ratios(&all))?;
+        write(&self.folder.join("figures.svg"), &chart::figures(&all))?;
+        write(&self.folder.join("latest.md"), &report::markdown(&all))?;
+        let Some(page) = &self.page else { return Ok(()) };
+        write(page, &showing(&fs::read_to_string(page)?, &all)?)
     }
+}
+
+/// A page with the findings between its two marks.
+fn showing(page: &str, all: &[Finding]) -> Result<String> {
+    let (before, rest) = page.split_once(MARKS[0]).context("the page does not say where findings begin")?;
+    let (_, after) = rest.split_once(MARKS[1]).context("the page does not say where findings end")?;
+    Ok([before, MARKS[0], "\n", &report::rows(all), MARKS[1], after].concat())
+}
+
+fn read(list: &Path) -> Result<Vec<Finding>> {
+    serde_json::from_slice(&fs::read(list)?).with_context(|| format!("{} is damaged", list.display()))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -53,6 +78,7 @@ fn merged(old: Vec<Finding>, measure: &str, new: Vec<Finding>, measures: &[&str]
 mod tests {
     use super::*;
     use crate::finding::Goal;
+    use crate::stage::programs::{here, root};
 
     fn found(measure: &str, name: &str, value: f64) -> Finding {
         let finding = Finding::alone(name, "ms", [value], Goal::None);
@@ -77,6 +103,14 @@ mod tests {
         let all = merged(vec![found("b", "b1", 1.0), found("a", "a1", 2.0)], "a", vec![], &["a", "b"]);
         let said: Vec<_> = all.iter().map(|finding| finding.name.as_str()).collect();
         assert_eq!(said, ["b1"]);
+    }
+
+    #[test]
+    fn the_page_shows_what_was_found() {
+        let page = root().join("docs/performance.md");
+        let text = fs::read_to_string(&page).unwrap();
+        let found = read(&here().join("results").join(LIST)).unwrap();
+        assert!(showing(&text, &found).unwrap() == text, "{} is not of bench/results/{LIST}", page.display());
     }
 
     #[test]

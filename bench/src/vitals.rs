@@ -16,6 +16,20 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok(seconds)
 }
 
+/// Seconds of processor time that everything on the machine has used, since it was started.
+pub(crate) fn machine_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    Ok(busy(&stat).context("/proc/stat is not understood")? / TICKS)
+}
+
+/// Time that was spent on programs and for them: all but idle, waiting for a disk, and what another machine took.
+fn busy(stat: &str) -> Option<f64> {
+    let all = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let ticks: Vec<f64> = all.map(|ticks| ticks.parse().ok()).collect::<Option<_>>()?;
+    let [user, nice, system, _idle, _disk, irq, softirq, ..] = ticks[..] else { return None };
+    Some(user + nice + system + irq + softirq)
+}
+
 /// Memory that a process and all its children hold, in MiB.
 pub(crate) fn memory_mib(pid: u32) -> Result<f64> {
     memory(pid, "VmRSS:")
@@ -89,6 +103,12 @@ mod tests {
     fn times_are_read_past_a_name_with_blanks() {
         let stat = "7 (a (b) c) S 3 7 7 0 -1 4194560 1 0 0 0 250 50 1 1 20 0 4 0 1 2 3";
         assert_eq!((parent(stat), ticks(stat)), (Some(3), Some(300.0)));
+    }
+
+    #[test]
+    fn a_machine_is_busy_with_programs_and_interrupts() {
+        assert_eq!(busy("cpu  1 2 3 400 500 6 7 800 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"), Some(19.0));
+        assert!(machine_seconds().unwrap() > 0.0);
     }
 
     #[test]

@@ -18,12 +18,12 @@ const MANY_CONNECTIONS: usize = 256;
 const CHUNK: usize = 100_000;
 
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("footprint", plan.rounds + 3);
+    plan.progress.begin("footprint", plan.rounds * 2 + 1);
     plan.progress.step("starting");
     let broker = Broker::start(Sync::Default).await?;
     let small = plan.rounds("a start, and 256 connections", async || small(plan, &broker).await).await?;
     let of = |part: fn(&Small) -> f64| small.iter().map(part).collect::<Vec<_>>();
-    let growth = growth(plan, &broker).await?;
+    let growth = plan.rounds("many webhooks", async || growth(plan, &broker).await).await?;
     let size = std::fs::metadata(plan.programs.casewire())?.len() as f64 / f64::from(1 << 20);
     let webhooks = plan.size("10⁶", "50,000");
     Ok(vec![
@@ -39,7 +39,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
             &format!("ingest: memory after {webhooks} webhooks"),
             "MiB",
             "after a tenth of them",
-            [growth],
+            growth,
             // Flat: what an allocator keeps for itself is no growth.
             Goal::RatioAtMost(1.1),
         ),
@@ -73,7 +73,6 @@ async fn small(plan: &Plan, broker: &Broker) -> Result<Small> {
 
 /// MiB after many webhooks, and after a tenth of them.
 async fn growth(plan: &Plan, broker: &Broker) -> Result<(f64, f64)> {
-    plan.progress.step("many webhooks");
     let front = Front::casewire(&plan.programs, broker).await?;
     let pid = front.process.pid();
     let mut texts = line::texts(Senders::new(20_000));

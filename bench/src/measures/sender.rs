@@ -13,7 +13,8 @@ use crate::stage::front::local;
 use crate::stage::programs::{here, last_words};
 use crate::stage::twilio::Twilio;
 
-/// Nobody listens there: callbacks are refused at once and cost nothing.
+/// Nobody listens there: callbacks are refused at once. The simulator tries each six times, as our webhook URL asks it
+/// to, which costs a few hundredths.
 const NOWHERE: &str = "http://127.0.0.1:9";
 const LOOK: Duration = Duration::from_millis(250);
 const STUCK: Duration = Duration::from_secs(120);

@@ -165,7 +165,6 @@ pub(crate) async fn several(plan: &Plan) -> Result<Vec<Finding>> {
             )
             .await?;
         let rates = rounds.iter().map(|(several, one)| (several.rate, one.rate));
-        let cost = rounds.iter().map(|(several, one)| (several.cpu, one.cpu));
         found.push(Finding::compared(
             &format!("{name}: texts to cases"),
             "/s",
@@ -174,8 +173,15 @@ pub(crate) async fn several(plan: &Plan) -> Result<Vec<Finding>> {
             // No slower, as far as rounds can tell: they differ by as much among themselves.
             Goal::RatioAtLeast(0.95),
         ));
-        let name = format!("{name}: processor time of 10,000 texts");
-        found.push(Finding::compared(&name, "s", "one worker", cost, Goal::RatioAtMost(1.15)));
+        let workers = rounds.iter().map(|(several, one)| (several.cpu, one.cpu));
+        let machine = rounds.iter().map(|(several, one)| (several.machine, one.machine));
+        for (what, cost) in [
+            ("processor time of 10,000 texts", workers.collect::<Vec<_>>()),
+            ("the same with PostgreSQL's and NATS'", machine.collect()),
+        ] {
+            let name = format!("{name}: {what}");
+            found.push(Finding::compared(&name, "s", "one worker", cost, Goal::RatioAtMost(1.15)));
+        }
     }
     Ok(found)
 }

@@ -20,7 +20,7 @@ use super::programs::{Programs, last_words};
 use crate::load::{Text, Texts};
 use crate::vitals;
 
-/// Publishes under way at once: well below where the client refuses.
+/// Publishes under way at once: enough to keep the server busy.
 const IN_FLIGHT: usize = 512;
 /// How often the stream is asked how much is left.
 const LOOK: Duration = Duration::from_millis(20);
@@ -94,6 +94,8 @@ pub(crate) struct Worked {
     pub(crate) rate: f64,
     /// Seconds of processor time that 10,000 texts took, in the workers alone.
     pub(crate) cpu: f64,
+    /// And on the whole machine: PostgreSQL's and the NATS server's, too.
+    pub(crate) machine: f64,
 }
 
 /// Has so many worker processes work off what is on the stream, and checks that every text is in one case.
@@ -106,7 +108,7 @@ pub(crate) async fn work_off(
 ) -> Result<Worked> {
     let before = inbound(books, database).await?;
     let mut running = Vec::new();
-    let all = waiting(broker).await?;
+    let (all, idle) = (waiting(broker).await?, vitals::machine_seconds()?);
     for _ in 0..workers {
         let (listen, ops) = (local()?.to_string(), local()?.to_string());
         let worker = books.program(programs, database, &["worker"]);
@@ -115,6 +117,7 @@ pub(crate) async fn work_off(
         );
     }
     let rate = watch(broker, &running, all).await?;
+    let machine = vitals::machine_seconds()? - idle;
     let mut cpu = 0.0;
     for worker in &running {
         cpu += vitals::cpu_seconds(worker.pid())?;
@@ -126,7 +129,8 @@ pub(crate) async fn work_off(
     let after = inbound(books, database).await?;
     ensure!(after - before == all, "{all} texts waited, and {} were stored", after - before);
     check(books, database).await?;
-    Ok(Worked { rate, cpu: cpu / all as f64 * 10_000.0 })
+    let of_texts = |seconds: f64| seconds / all as f64 * 10_000.0;
+    Ok(Worked { rate, cpu: of_texts(cpu), machine: of_texts(machine) })
 }
 
 /// Waits until nothing is left: texts a second from the first look at which some were gone.
