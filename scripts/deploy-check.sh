@@ -35,6 +35,10 @@ $tools/bin/hadolint deploy/docker/Dockerfile
 
 echo "deploy/compose/secrets.sh and deploy/nats/nats.conf: made once, never changed, accepted by nats-server"
 mkdir "$work/secrets" "$work/data" "$work/nats"
+if TWILIO_AUTH_TOKEN=x sh deploy/compose/secrets.sh "$work/secrets" "$work/data" 2>/dev/null; then
+  echo "a token without Twilio's URL was taken: replies would go to the simulator" >&2
+  exit 1
+fi
 # The group that reads secrets is one that only root can give files to.
 if [ "$(id -u)" = 0 ]; then
   sh deploy/compose/secrets.sh "$work/secrets" "$work/data"

@@ -27,6 +27,13 @@ keep() {
 
 hex() { od -An -v -tx1 -N "$1" /dev/urandom | tr -d ' \n'; }
 
+# With an account's token and no word of where Twilio is, replies to customers would go to the simulator and look sent.
+if [ -n "${TWILIO_AUTH_TOKEN:-}" ] && [ -z "${TWILIO_API_BASE_URL:-}" ]; then
+  echo "CASEWIRE_TWILIO__AUTH_TOKEN is given, and CASEWIRE_TWILIO__API_BASE_URL is not: set it to https://api.twilio.com," >&2
+  echo "and CASEWIRE_SIMULATORS=0, as deploy/compose/.env.example shows; or to http://simulator:8080 to go on trying" >&2
+  exit 1
+fi
+
 for group in stream database keys twilio; do
   mkdir -p "$root/$group"
   chgrp "$readers" "$root/$group"

@@ -43,6 +43,7 @@ for scaler in of("HorizontalPodAutoscaler") + of("ScaledObject"):
 for keda in of("ScaledObject"):
     expect(keda["spec"]["minReplicaCount"] >= 2 and keda["spec"].get("fallback"), "no worker where KEDA fails")
     for trigger in keda["spec"]["triggers"]:
+        expect(trigger["metadata"].get("ignoreNullValues") == "false", "KEDA takes what is not reported for nothing to do")
         asked = set(re.findall(r"casewire_\w+", trigger["metadata"]["query"]))
         expect(asked and asked <= metrics, f"KEDA asks for {asked - metrics}, which nobody reports")
 
