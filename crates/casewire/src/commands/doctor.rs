@@ -7,6 +7,7 @@ mod clock;
 mod finding;
 mod ground;
 mod local;
+mod origin;
 mod provider;
 mod stream;
 mod webhook;

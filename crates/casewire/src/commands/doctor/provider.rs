@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::finding::{Finding, State};
 use super::ground::Ground;
-use super::{clock, webhook, within};
+use super::{clock, origin, webhook, within};
 use crate::wiring;
 
 pub async fn all(ground: &Ground, fix: bool) -> Vec<Finding> {
@@ -26,6 +26,8 @@ pub async fn all(ground: &Ground, fix: bool) -> Vec<Finding> {
 
 struct Parts {
     client: Client,
+    /// Where the provider's API is.
+    api: String,
     key: MasterKey,
     lines: Vec<LineRow>,
     accounts: Vec<AccountEntry>,
@@ -40,7 +42,7 @@ async fn parts(ground: &Ground) -> Result<Parts, String> {
     let lines = store.lines().await.map_err(unread)?.into_iter().filter(|line| line.active).collect();
     let accounts = store.directory().await.map_err(unread)?.accounts;
     let client = wiring::provider(&ground.config.sender, &api).map_err(|error| crate::sentence(&error))?;
-    Ok(Parts { client, key, lines, accounts })
+    Ok(Parts { client, api, key, lines, accounts })
 }
 
 impl Parts {
@@ -127,6 +129,14 @@ impl Parts {
                 "`server.public_url` is not set: its webhook's URL begins with it",
             )];
         };
+        if origin::is_twilio(&self.api) && !origin::is_public(&public_url) {
+            let found = format!("Twilio cannot reach {public_url} (`server.public_url`)");
+            return vec![Finding::wrong(
+                name,
+                found,
+                "set it to the https:// origin of your proxy or tunnel",
+            )];
+        }
         let url = message_url(&public_url, &line.settings.webhook_id);
         if line.settings.address.is_messaging_service() {
             let found = format!(
