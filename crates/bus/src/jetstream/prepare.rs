@@ -143,8 +143,13 @@ async fn create_stream(connection: &Connection, wanted: &StreamConfig) -> Result
     match stream_info(connection, name).await {
         Err(ApiError::NotFound) => {
             tracing::info!(stream = %name, "creating the stream");
-            let _: StreamInfo = connection.api(format!("STREAM.CREATE.{name}"), wanted).await?;
-            Ok(())
+            let created: Result<StreamInfo, _> =
+                connection.api(format!("STREAM.CREATE.{name}"), wanted).await;
+            match created {
+                // Whoever creates one while somebody else does may be told that its subjects are taken.
+                Err(ApiError::Refused(_)) if stream_info(connection, name).await.is_ok() => Ok(()),
+                created => Ok(created.map(drop)?),
+            }
         }
         info => Ok(info.map(drop)?),
     }
