@@ -35,7 +35,10 @@ $tools/bin/hadolint deploy/docker/Dockerfile
 
 echo "deploy/compose/secrets.sh and deploy/nats/nats.conf: made once, never changed, accepted by nats-server"
 mkdir "$work/secrets" "$work/data" "$work/nats"
-if TWILIO_AUTH_TOKEN=x sh deploy/compose/secrets.sh "$work/secrets" "$work/data" 2>/dev/null; then
+# Whoever has these set means another account.
+unset TWILIO_AUTH_TOKEN TWILIO_API_BASE_URL
+if TWILIO_AUTH_TOKEN=x sh deploy/compose/secrets.sh "$work/secrets" "$work/data" 2>"$work/refusal" ||
+  ! grep -q CASEWIRE_TWILIO__API_BASE_URL "$work/refusal"; then
   echo "a token without Twilio's URL was taken: replies would go to the simulator" >&2
   exit 1
 fi

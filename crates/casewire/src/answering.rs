@@ -1,4 +1,4 @@
-//! Whether the database answers, for a role that can tell nobody anything without it.
+//! Whether the database answers, for a role that can do nothing without it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 
 /// How often it is asked. One row a second costs it next to nothing.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long it may go without an answer: long enough for a busy moment, short enough that whoever asks next is sent
-/// to a desk that has one. Also how long one question waits: a frozen server answers it when it goes on.
+/// How long it may go without an answer: long enough for a busy moment, short enough that whoever asks a desk next is
+/// sent to one that has one. Also how long one question waits: a frozen server answers it when it goes on.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Asks the database until the end; `database` is a condition of readiness from now on.

@@ -94,6 +94,7 @@ pub async fn worker(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
         health: process.health.clone(),
         metrics: process.metrics.clone(),
     };
+    answering::watch(&store, &process.health, &process.shutdown);
     let key = deps.master_key.clone();
     let role = casewire_worker::build(config.worker.clone(), config.sender.clone(), deps)
         .sweeping(Arc::new(store.clone()), wiring::keep(&config.stream));

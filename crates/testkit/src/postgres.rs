@@ -125,10 +125,16 @@ impl Postgres {
 
     /// Freezes the server with all its backends: connections stay open and nothing answers.
     pub fn pause(&self) -> Result<()> {
-        self.signal_all(Signal::STOP)?;
-        let server = self.running().as_ref().context("postgres does not run")?.id();
-        until_stopped(server)?;
-        children(server).into_iter().try_for_each(|child| until_stopped(child.as_raw_nonzero()))
+        let mut running = self.running();
+        let server = running.as_mut().context("postgres does not run")?;
+        // First, so that it makes no more of them.
+        server.pause()?;
+        for child in children(server.id()) {
+            // One that ended meanwhile needs no signal.
+            let _ = kill_process(child, Signal::STOP);
+            until_stopped(child.as_raw_nonzero())?;
+        }
+        Ok(())
     }
 
     /// Ends a [`pause`](Self::pause).

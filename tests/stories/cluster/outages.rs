@@ -34,12 +34,18 @@ async fn without_a_database_texts_are_taken_and_wait() {
     casewire_testkit::eventually("a worker shows that texts wait, as an alert must know", SETTLED, seen)
         .await
         .unwrap();
+    for worker in &cluster.workers {
+        let unready = async || worker.metric("casewire_ready{role=\"worker\"}").await == 0.0;
+        casewire_testkit::eventually("it says that it cannot work", SOON, unready).await.unwrap();
+    }
     // A worker can end without the database, and begin.
     let ended = cluster.workers[1].end().await;
     cluster.workers[1].spawn();
     cluster.database.server.restart().await.unwrap();
     let back = Instant::now();
-    cluster.workers[1].ready().await;
+    for worker in &cluster.workers {
+        worker.ready().await;
+    }
     cluster.settle(SETTLED).await;
     let figures = cluster.check(0).await;
     assert_eq!((figures.taken, figures.texts, figures.requests), (320, 320, 320), "each was taken at once");

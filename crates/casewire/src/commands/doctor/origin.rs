@@ -1,7 +1,5 @@
 //! Who can reach whom, as far as a URL tells: a number at Twilio must not be pointed where Twilio cannot go.
 
-use std::net::IpAddr;
-
 use url::{Host, Url};
 
 /// Whether this is Twilio's own API, and no stand-in for it.
@@ -22,8 +20,8 @@ pub fn is_public(url: &str) -> bool {
                 || address.is_unspecified())
         }
         Some(Host::Ipv6(address)) => {
-            let address = IpAddr::from(address).to_canonical();
-            !(address.is_loopback() || address.is_unspecified())
+            let local = address.is_unique_local() || address.is_unicast_link_local();
+            !(address.is_loopback() || address.is_unspecified() || local)
         }
         None => false,
     }
@@ -46,6 +44,7 @@ mod tests {
             "http://a.localhost",
             "https://192.168.1.2",
             "http://[::1]:8080",
+            "http://[fd00::1]",
             "http://mac.local",
         ] {
             assert!(!is_public(inside), "{inside}");
