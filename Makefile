@@ -93,7 +93,7 @@ bench: ## everything measured against the limit of the hardware and against what
 	@scripts/tools.sh bench
 	$(CARGO) run --locked --profile dist -p casewire-bench -- $(if $(ONLY),--only "$(ONLY)") $(ARGS)
 
-bench-quick: ## the same in some minutes: shows that it works, not how fast
+bench-quick: ## the same in two minutes, once it is built: shows that it works, not how fast
 	@$(MAKE) --no-print-directory bench ARGS="--quick $(ARGS)"
 
 instructions: ## instructions per webhook for form and signature, against bench/instructions.json (UPDATE=1 writes it)

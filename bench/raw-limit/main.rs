@@ -1,6 +1,6 @@
 //! The most that a webhook's way can give: takes a request, publishes its body under an id to one of the streams,
 //! waits for the acknowledgement, answers. No signature, no parsing, no line, no span, no metric; otherwise the same
-//! server, allocator and client with the same settings as `casewire ingest`.
+//! libraries and allocator with the same settings as `casewire ingest`.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;

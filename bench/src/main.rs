@@ -36,7 +36,7 @@ struct Arguments {
     /// Measures to carry out, with commas between [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = names())]
     only: Vec<String>,
-    /// Rounds of each comparison; fewer than five are not published [default: 5, quick 3]
+    /// Rounds of each comparison; fewer than five are not published [default: 5, quick 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
     /// Measure the programs beside this one as they are, without building them
@@ -50,7 +50,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   make bench                                            everything, as it is published
-  make bench-quick                                      some minutes, published nowhere
+  make bench-quick                                      two minutes, published nowhere
   cargo run --release -p casewire-bench -- --only headline,ingest --rounds 7
 
 Needs PostgreSQL with pgbench, node, and what `scripts/tools.sh bench` installs. The machine should be quiet.";
@@ -76,7 +76,7 @@ fn main() -> Result<ExitCode> {
 async fn run(arguments: Arguments) -> Result<ExitCode> {
     let plan = Plan {
         quick: arguments.quick,
-        rounds: arguments.rounds.map_or(if arguments.quick { 3 } else { 5 }, usize::from),
+        rounds: arguments.rounds.map_or(if arguments.quick { 1 } else { 5 }, usize::from),
         programs: if arguments.as_built { Programs::find()? } else { Programs::build()? },
         progress: Progress::new(),
     };
@@ -90,7 +90,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         .iter()
         .filter(|name| arguments.only.is_empty() || arguments.only.iter().any(|only| only == *name));
     let results = if plan.is_published() {
-        Results::at(here().join("results")).shown_on(root().join("docs/performance.md"))
+        Results::at(here().join("results")).shown_on(root().join("docs/performance.md"))?
     } else {
         Results::at(root().join("target/bench-quick"))
     };

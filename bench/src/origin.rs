@@ -31,7 +31,8 @@ pub(crate) fn note(found: Vec<Finding>, plan: &Plan) -> Result<Vec<Finding>> {
 /// The commit, and whether anything differs from it. Results do, after the first measure of a run.
 fn commit() -> String {
     let commit = said("git", &["rev-parse", "--short", "HEAD"]);
-    let changed = said("git", &["status", "--porcelain", "--", ".", ":!bench/results"]);
+    let changed =
+        said("git", &["status", "--porcelain", "--", ".", ":!bench/results", ":!docs/performance.md"]);
     match (commit.is_empty(), changed.is_empty()) {
         (true, _) => "unknown".to_owned(),
         (false, true) => commit,

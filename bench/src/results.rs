@@ -25,8 +25,12 @@ impl Results {
     }
 
     /// The page's table is replaced with each finding.
-    pub(crate) fn shown_on(self, page: PathBuf) -> Self {
-        Self { page: Some(page), ..self }
+    ///
+    /// # Errors
+    /// When the page has no place for it.
+    pub(crate) fn shown_on(self, page: PathBuf) -> Result<Self> {
+        showing(&fs::read_to_string(&page)?, &[])?;
+        Ok(Self { page: Some(page), ..self })
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -146,7 +146,13 @@ fn make_secrets(folder: &Path) -> PathBuf {
     std::fs::create_dir(&secrets).unwrap();
     std::fs::create_dir(&data).unwrap();
     let script = format!("{ROOT}/deploy/compose/secrets.sh");
-    let made = Command::new("sh").arg(script).arg(&secrets).arg(&data).env_remove("TWILIO_AUTH_TOKEN").status().unwrap();
+    let made = Command::new("sh")
+        .arg(script)
+        .arg(&secrets)
+        .arg(&data)
+        .env_remove("TWILIO_AUTH_TOKEN")
+        .status()
+        .unwrap();
     assert!(made.success(), "secrets.sh gives files to a group, which takes root");
     secrets
 }

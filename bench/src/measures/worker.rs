@@ -177,7 +177,7 @@ pub(crate) async fn several(plan: &Plan) -> Result<Vec<Finding>> {
         let machine = rounds.iter().map(|(several, one)| (several.machine, one.machine));
         for (what, cost) in [
             ("processor time of 10,000 texts", workers.collect::<Vec<_>>()),
-            ("the same with PostgreSQL's and NATS'", machine.collect()),
+            ("processor time of 10,000 texts, whole machine", machine.collect()),
         ] {
             let name = format!("{name}: {what}");
             found.push(Finding::compared(&name, "s", "one worker", cost, Goal::RatioAtMost(1.15)));
