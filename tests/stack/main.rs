@@ -33,6 +33,8 @@ const REFUSED: &str = "+15005550009";
 /// What customers and agents write, as it is looked for.
 const TEXT: &str = "zq7heater";
 const REPLY: &str = "zq7answer";
+/// How often an agent looks at the cases.
+const A_LOOK: Duration = Duration::from_millis(500);
 /// Who fills the stream.
 const TALKER: &str = "+12065550300";
 
@@ -51,7 +53,17 @@ async fn composes_services_survive_kills_fill_every_panel_and_raise_and_clear_th
     assert_eq!(live.status(), StatusCode::OK);
     work(&stack, &desk).await;
     let (of_up, of_compose) = panels().into_iter().partition(|(_, query)| query.contains("casewire_backup_"));
-    none_is_empty(&scraper, of_compose).await;
+    // Agents go on looking: what was asked once, before the first scrape, has no rate.
+    let agents = async {
+        loop {
+            desk.cases("").await;
+            tokio::time::sleep(A_LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = none_is_empty(&scraper, of_compose) => {}
+        () = agents => {}
+    }
     drop(live);
     one_process_is_backed_up(up, &scraper, of_up).await;
     eventually("one trace leads from a webhook to a delivery", SETTLED, async || {
