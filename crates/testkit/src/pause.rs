@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::wait::PAUSE;
+
 /// Longer than any machine here lets a thread wait for a processor, or for its disk.
 const DEADLINE: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(1);
 
 /// Blocks until no thread of the process runs any more.
 ///
@@ -19,7 +20,7 @@ pub(crate) fn until_stopped(pid: impl Display) -> Result<()> {
     let begun = Instant::now();
     while !is_stopped(&pid) {
         ensure!(begun.elapsed() < DEADLINE, "process {pid} was told to stop {DEADLINE:?} ago and goes on");
-        std::thread::sleep(LOOK);
+        std::thread::sleep(PAUSE);
     }
     Ok(())
 }
