@@ -16,6 +16,7 @@ use actix_web::http::ConnectionType;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Route};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
@@ -81,13 +82,13 @@ async fn begun(
     keep_alive: Duration,
     end: CancellationToken,
 ) -> Result<(TcpStream, Option<SocketAddr>), DispatchError> {
-    let begun = tokio::select! {
-        begun = connection.readable() => begun.is_ok(),
-        () = end.cancelled() => false,
-        () = tokio::time::sleep(keep_alive) => false,
-    };
-    let peer = connection.peer_addr().ok();
-    begun.then_some((connection, peer)).ok_or(DispatchError::SlowRequestTimeout)
+    match timeout(keep_alive, end.run_until_cancelled(connection.readable())).await {
+        Ok(Some(Ok(()))) => {
+            let peer = connection.peer_addr().ok();
+            Ok((connection, peer))
+        }
+        _ => Err(DispatchError::SlowRequestTimeout),
+    }
 }
 
 /// What answers on one thread.
