@@ -96,6 +96,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for name in chosen {
+        stage::settle().await?;
         let outcome = measures::run(name, &plan).await;
         plan.progress.end();
         let new = match outcome {

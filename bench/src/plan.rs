@@ -24,6 +24,11 @@ impl Plan {
         !self.quick && self.rounds >= ENOUGH
     }
 
+    /// Rounds of windows, which take seconds: there is time for twice as many, and the median of more wanders less.
+    pub(crate) fn windows(&self) -> usize {
+        self.rounds * 2 - 1
+    }
+
     /// How long a window of load is.
     pub(crate) fn window(&self) -> Duration {
         if self.quick { Duration::from_millis(700) } else { Duration::from_secs(6) }
@@ -34,15 +39,16 @@ impl Plan {
         if self.quick { quick } else { full }
     }
 
-    /// Plays two sides in turns, A B A B …: what each found in each round.
+    /// Plays two sides in turns, A B A B …, so many rounds: what each found in each.
     pub(crate) async fn turns<S, T>(
         &self,
+        rounds: usize,
         names: [&str; 2],
         mut one: impl AsyncFnMut() -> Result<S>,
         mut other: impl AsyncFnMut() -> Result<T>,
     ) -> Result<Vec<(S, T)>> {
-        let mut found = Vec::with_capacity(self.rounds);
-        for round in 1..=self.rounds {
+        let mut found = Vec::with_capacity(rounds);
+        for round in 1..=rounds {
             let step = |name: &str| self.progress.step(&format!("{name}, round {round}"));
             step(names[0]);
             let first = one().await?;

@@ -40,6 +40,7 @@ pub(crate) async fn worker(plan: &Plan) -> Result<Vec<Finding>> {
     let round = Cell::new(0);
     let rounds = plan
         .turns(
+            plan.rounds,
             ["with a history", "empty"],
             async || {
                 // Other people in each round: every fourth of them has a case in the history, nobody in the empty database.
@@ -100,7 +101,7 @@ impl Desk {
 }
 
 pub(crate) async fn desk(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("desk", plan.rounds * 4 + 1);
+    plan.progress.begin("desk", plan.windows() * 4 + 1);
     plan.progress.step("storing the histories");
     let stage = Stage::start(plan).await?;
     let (many, few) = (plan.size(1_000_000, 20_000), 1_000);
@@ -113,13 +114,18 @@ pub(crate) async fn desk(plan: &Plan) -> Result<Vec<Finding>> {
         desk.case().await?;
     }
     let inbox = plan.turns(
+        plan.windows(),
         ["inbox, many cases", "inbox, few"],
         async || large.inbox().await,
         async || small.inbox().await,
     );
     let inbox = inbox.await?;
-    let case =
-        plan.turns(["one case of many", "of few"], async || large.case().await, async || small.case().await);
+    let case = plan.turns(
+        plan.windows(),
+        ["one case of many", "of few"],
+        async || large.case().await,
+        async || small.case().await,
+    );
     let case = case.await?;
     let (goal, against) = (Goal::RatioAtMost(2.0), "1,000 cases");
     let note = format!("{many} cases, {AGENTS} connections");

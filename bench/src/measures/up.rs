@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const STUCK: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("up", plan.rounds * 4 + 2);
+    plan.progress.begin("up", (plan.windows() + plan.rounds) * 2 + 2);
     let mut found = webhooks(plan).await?;
     found.extend(cases(plan).await?);
     Ok(found)
@@ -42,6 +42,7 @@ async fn webhooks(plan: &Plan) -> Result<Vec<Finding>> {
     let mut express = Turn::warmed(&express, &broker, CONNECTIONS, length).await?;
     let rounds = plan
         .turns(
+            plan.windows(),
             ["casewire up", "Express"],
             async || ours.closed(CONNECTIONS, length).await,
             async || express.closed(CONNECTIONS, length).await,
@@ -58,6 +59,7 @@ async fn cases(plan: &Plan) -> Result<Vec<Finding>> {
     let (texts, senders) = plan.size((50_000, 5_000), (3_000, 300));
     let rounds = plan
         .turns(
+            plan.rounds,
             ["texts to cases", "SQLite's own limit"],
             async || work(plan, texts, senders).await,
             async || limit(plan, texts, senders).await,

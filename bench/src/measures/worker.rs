@@ -80,6 +80,7 @@ pub(crate) async fn against_pgbench(plan: &Plan) -> Result<Vec<Finding>> {
     let (stage, size) = (Stage::start(plan).await?, Size::of(plan));
     let rounds = plan
         .turns(
+            plan.rounds,
             ["casewire", "pgbench"],
             async || stage.work(plan, size, 1).await,
             async || {
@@ -159,6 +160,7 @@ pub(crate) async fn several(plan: &Plan) -> Result<Vec<Finding>> {
     for (workers, name) in [(2, "two workers"), (4, "four workers")] {
         let rounds = plan
             .turns(
+                plan.rounds,
                 [name, "one worker"],
                 async || stage.work(plan, size, workers).await,
                 async || stage.work(plan, size, 1).await,
