@@ -129,11 +129,23 @@ impl Broker {
         Ok(all)
     }
 
-    /// Empties the family's streams.
+    /// Empties the family's streams, of which a worker may be taking.
     pub(crate) async fn purge(&self, family: Family) -> Result<()> {
         for shard in 0..SHARDS {
             self.context.get_stream(family.stream(shard)).await?.purge().await?;
         }
         Ok(())
+    }
+
+    /// Makes the family's streams anew. An emptied one would go on knowing every id that it had, and the server would look
+    /// through them all whenever it collects its garbage: each window would have a slower server than the one before.
+    pub(crate) async fn renew(&self, family: Family) -> Result<()> {
+        for shard in 0..SHARDS {
+            self.context.delete_stream(family.stream(shard)).await?;
+        }
+        match family {
+            Family::Casewire => Ok(self.stream.prepare().await?),
+            Family::Raw | Family::Express => self.create(family).await,
+        }
     }
 }

@@ -102,7 +102,7 @@ impl Front {
 
 impl Front {
     /// One window of load. Every webhook must be answered 2xx, and the streams must then hold exactly as many events;
-    /// they are emptied for the next window.
+    /// they are made anew for the next window.
     pub(crate) async fn window(&self, broker: &Broker, requests: Requests, load: Load) -> Result<Sample> {
         let (requests, before) = (Arc::new(requests), vitals::cpu_seconds(self.process.pid())?);
         let window = match load {
@@ -122,7 +122,7 @@ impl Front {
                     "{}: of {answered} webhooks answered 2xx {stored} are stored",
                     self.name
                 );
-                broker.purge(*family).await?;
+                broker.renew(*family).await?;
             }
             Kept::Database { path, taken } => {
                 let answered = requests.len() as u64;
