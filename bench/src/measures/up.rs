@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const STUCK: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("up", (plan.windows() + plan.rounds) * 2 + 2);
+    plan.progress.begin("up", plan.rounds * 4 + 2);
     let mut found = webhooks(plan).await?;
     found.extend(cases(plan).await?);
     Ok(found)
@@ -42,7 +42,7 @@ async fn webhooks(plan: &Plan) -> Result<Vec<Finding>> {
     let mut express = Turn::warmed(&express, &broker, CONNECTIONS, length).await?;
     let rounds = plan
         .turns(
-            plan.windows(),
+            plan.rounds,
             ["casewire up", "Express"],
             async || ours.closed(CONNECTIONS, length).await,
             async || express.closed(CONNECTIONS, length).await,

@@ -129,7 +129,8 @@ impl Broker {
         Ok(all)
     }
 
-    /// Empties the family's streams, of which a worker may be taking.
+    /// Empties the family's streams. A worker, or a database that was filled from them, knows them again: to both, streams
+    /// that were made anew are streams that were lost, and are searched for what they held.
     pub(crate) async fn purge(&self, family: Family) -> Result<()> {
         for shard in 0..SHARDS {
             self.context.get_stream(family.stream(shard)).await?.purge().await?;
