@@ -15,7 +15,7 @@ up: ## build and run everything in one process, with a demo page
 	@scripts/tools.sh compiler
 	$(CARGO) run --locked --release -- up
 
-test: tools fmt lint ## everything CI runs: tools, format, clippy, every test, and what is under deploy/
+test: tools fmt lint ## what CI runs besides `make instructions`: tools, format, clippy, every test, and what is under deploy/
 	$(CARGO) test --workspace --locked
 	@scripts/deploy-check.sh
 
