@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Counts the instructions that reading and checking one webhook takes, and compares them with bench/instructions.json.
-# Unlike a time, a count is nearly the same on a busy machine, so that CI holds it.
+# Unlike a time, a count is nearly the same on a busy machine, so that CI can hold it.
 #
 #   scripts/instructions.sh          fails when one grew by more than the tolerance
 #   scripts/instructions.sh update   writes the counts of today, to be committed with what changed them

@@ -36,7 +36,8 @@ struct Arguments {
     /// Measures to carry out, with commas between [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = names())]
     only: Vec<String>,
-    /// Rounds of each comparison; fewer than five are not published [default: 5, quick 1]
+    /// Rounds of each comparison, of short windows twice as many less one; fewer than five are not published [default: 5,
+    /// quick 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
     /// Measure the programs beside this one as they are, without building them
@@ -96,8 +97,11 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for name in chosen {
-        stage::settle().await?;
-        let outcome = measures::run(name, &plan).await;
+        let outcome = async {
+            stage::settle().await?;
+            measures::run(name, &plan).await
+        };
+        let outcome = outcome.await;
         plan.progress.end();
         let new = match outcome {
             Ok(new) => origin::note(new, &plan)?,

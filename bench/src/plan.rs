@@ -24,8 +24,9 @@ impl Plan {
         !self.quick && self.rounds >= ENOUGH
     }
 
-    /// Rounds of windows, which take seconds: there is time for twice as many, and the median of more wanders less.
-    pub(crate) fn windows(&self) -> usize {
+    /// Rounds of two windows, which take seconds: there is time for twice as many, less one so that there is a middle one,
+    /// and the median of more wanders less.
+    pub(crate) fn window_rounds(&self) -> usize {
         self.rounds * 2 - 1
     }
 

@@ -12,7 +12,7 @@ use crate::stage::front::{Front, Turn};
 const OPEN_CONNECTIONS: usize = 256;
 
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("open-loop", plan.windows() * 2 + 1);
+    plan.progress.begin("open-loop", plan.window_rounds() * 2 + 1);
     plan.progress.step("starting, and finding the capacity");
     let broker = Broker::start(Sync::Default).await?;
     let (ours, raw) =
@@ -24,13 +24,16 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
     let half = ours.rate() / 2.0;
     let rounds = plan
         .turns(
-            plan.windows(),
+            plan.window_rounds(),
             ["casewire", "raw limit"],
             async || ours.open(OPEN_CONNECTIONS, half, length).await,
             async || raw.open(OPEN_CONNECTIONS, half, length).await,
         )
         .await?;
-    let note = format!("at {} webhooks/s, half of the capacity", figure(half));
+    let note = format!(
+        "at {} webhooks/s, half of the capacity; the server knows the ids of one window",
+        figure(half)
+    );
     let p50 = rounds.iter().map(|(ours, raw)| (ours.p50, raw.p50));
     let p99 = rounds.iter().map(|(ours, raw)| (ours.p99, raw.p99));
     Ok(vec![

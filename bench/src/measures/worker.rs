@@ -43,7 +43,8 @@ impl Stage {
         Ok(worked)
     }
 
-    /// A backlog worked off into a database that stays; of people from `first` on.
+    /// A backlog worked off into a database that stays; of people from `first` on. It forgets the streams of the backlog
+    /// before: a worker would take them for lost, and look for what they held on the provider's list.
     pub(super) async fn work_into(
         &self,
         plan: &Plan,
@@ -52,6 +53,7 @@ impl Stage {
         database: &Database,
     ) -> Result<Worked> {
         self.fill(size, first).await?;
+        self.books.sql(database, "delete from stream_mark").await?;
         backlog::work_off(&plan.programs, &self.broker, &self.books, database, 1).await
     }
 

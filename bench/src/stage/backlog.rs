@@ -29,7 +29,7 @@ const STUCK: Duration = Duration::from_secs(600);
 
 /// Puts so many texts on the server's streams, which held none.
 pub(crate) async fn fill(broker: &Broker, texts: &mut Texts, count: u64) -> Result<()> {
-    broker.purge(Family::Casewire).await?;
+    broker.renew(Family::Casewire).await?;
     publish(broker.stream.clone(), SHARDS, texts, count).await?;
     let held = broker.stored(Family::Casewire).await?;
     ensure!(held == count, "{count} texts were published, and the streams hold {held}");

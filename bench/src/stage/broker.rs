@@ -15,7 +15,7 @@ use super::line;
 /// Streams of each family.
 pub(crate) const SHARDS: u32 = 4;
 /// All streams' limits together. The server would take a part of what is free on the disk, and refuse some of them;
-/// they are emptied after every window and hold little.
+/// they hold little, since each window and each backlog begins with none.
 const ROOM: &str = "max_file_store: 64GB";
 const CONNECT: Duration = Duration::from_secs(20);
 
@@ -129,8 +129,7 @@ impl Broker {
         Ok(all)
     }
 
-    /// Empties the family's streams. A worker, or a database that was filled from them, knows them again: to both, streams
-    /// that were made anew are streams that were lost, and are searched for what they held.
+    /// Empties the family's streams, of which a worker is taking.
     pub(crate) async fn purge(&self, family: Family) -> Result<()> {
         for shard in 0..SHARDS {
             self.context.get_stream(family.stream(shard)).await?.purge().await?;
