@@ -97,11 +97,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for name in chosen {
-        let outcome = async {
-            stage::settle().await?;
-            measures::run(name, &plan).await
-        };
-        let outcome = outcome.await;
+        let outcome = measures::run(name, &plan).await;
         plan.progress.end();
         let new = match outcome {
             Ok(new) => origin::note(new, &plan)?,

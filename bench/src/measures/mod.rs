@@ -14,6 +14,7 @@ use anyhow::Result;
 
 use crate::finding::Finding;
 use crate::plan::Plan;
+use crate::stage;
 
 /// Names and what they are, in the order of the report.
 pub(crate) const ALL: &[(&str, &str)] = &[
@@ -31,8 +32,9 @@ pub(crate) const ALL: &[(&str, &str)] = &[
     ("footprint", "start, memory and size of ingest"),
 ];
 
-/// Carries a measure out.
+/// Carries a measure out, once the disk has what the one before left.
 pub(crate) async fn run(name: &str, plan: &Plan) -> Result<Vec<Finding>> {
+    stage::settle().await?;
     let found = match name {
         "headline" => ingest::durable(plan).await,
         "ingest" => ingest::as_it_comes(plan).await,

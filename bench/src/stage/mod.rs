@@ -9,12 +9,18 @@ pub(crate) mod line;
 pub(crate) mod programs;
 pub(crate) mod twilio;
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long the disk may take: some gigabytes at a slow one's pace.
+const SETTLED: Duration = Duration::from_secs(300);
 
 /// Waits until the disk has all that was written to it: what one measure left behind is not the next one's to wait for.
 pub(crate) async fn settle() -> Result<()> {
-    let synced = Command::new("sync").status().await.context("`sync` cannot be run")?;
-    ensure!(synced.success(), "`sync` failed");
+    let synced = timeout(SETTLED, Command::new("sync").status()).await.context("`sync` does not end")?;
+    ensure!(synced.context("`sync` cannot be run")?.success(), "`sync` failed");
     Ok(())
 }
