@@ -92,7 +92,12 @@ fn late() -> Error {
 
 /// The planner may not read whole tables. Plans are kept, often from when a table was small: one that reads all of it would
 /// stay in use while the table grows, until somebody analyzes it. Nothing we do in a transaction needs a whole table.
-const SETTLE_IN: &str = "select clock_timestamp() as at, set_config('enable_seqscan', 'off', true)";
+///
+/// And it plans for any values, once. Left to itself it plans anew for each of the first five of a statement on each
+/// connection, and a batch's values are hundreds: with many workers, and a connection seldom used, that is most it does
+/// with a statement. No value of ours would change the plan.
+const SETTLE_IN: &str = "select clock_timestamp() as at, set_config('enable_seqscan', 'off', true), \
+    set_config('plan_cache_mode', 'force_generic_plan', true)";
 
 impl Inner {
     /// Prepares a transaction that has just begun; the time then.
