@@ -19,7 +19,7 @@ use crate::batch::{self, Patience};
 use crate::metrics::Metrics;
 use crate::{Deps, reading};
 
-/// Counting how cases stand takes longer the more of them are open. It rests so many times as long as it took.
+/// Counting takes longer the more cases are open and the more texts wait. It rests so many times as long as it took.
 const COUNTING_PART: u32 = 50;
 
 /// Looks after things until told to stop.
@@ -40,7 +40,7 @@ pub(crate) async fn run(
         beat.now();
         if count_at <= Instant::now() {
             let begun = Instant::now();
-            chores.standing().await;
+            chores.count().await;
             let rest = begun.elapsed() * COUNTING_PART;
             count_at = Instant::now() + chores.settings.standing_interval.max(rest);
         }
@@ -66,13 +66,14 @@ struct Chores {
 }
 
 impl Chores {
-    /// Does each, whatever became of the others. Whether all went well.
+    /// Does each, whatever became of the others. Whether all went well. The stream is looked at first, which needs no
+    /// database: what waits there is watched most when that is away.
     async fn all(&self) -> bool {
+        self.backlog().await;
         let done = [
             ("lost attempts", self.lost_attempts().await),
             ("early statuses", self.ripe_statuses().await),
             ("replays", self.replays().await),
-            ("gauges", self.gauges().await),
         ];
         for (chore, result) in &done {
             if let Err(error) = result {
@@ -163,27 +164,27 @@ impl Chores {
         Ok(outcomes)
     }
 
-    /// Counts how cases stand. Where that fails the next look counts; nothing else waits for it.
-    async fn standing(&self) {
-        match self.deps.database.standing().await {
-            Ok(standing) => self.metrics.depth.standing(&standing),
-            Err(error) => {
-                tracing::debug!(event = "standing_unread", %error, "how cases stand cannot be read")
-            }
+    /// Counts how cases stand and what waits, for metrics. Where that fails a later look counts; nothing else waits
+    /// for it.
+    async fn count(&self) {
+        if let Err(error) = self.counted().await {
+            tracing::debug!(event = "counts_unread", %error, "how cases stand and what waits cannot be read");
         }
     }
 
-    /// The stream first, which needs no database: what waits there is watched most when that is away.
-    async fn gauges(&self) -> Result<(), Error> {
+    async fn counted(&self) -> Result<(), Error> {
+        let database = &self.deps.database;
+        self.metrics.depth.database(&database.outbox_depth().await?, &database.dead_letter_depth().await?);
+        self.metrics.depth.standing(&database.standing().await?);
+        Ok(())
+    }
+
+    async fn backlog(&self) {
         match self.deps.stream.backlog().await {
             Ok(backlog) => self.metrics.depth.stream(&backlog),
             Err(error) => {
                 tracing::debug!(event = "backlog_unread", %error, "the stream's backlog cannot be read")
             }
         }
-        let (outbox, parked) =
-            (self.deps.database.outbox_depth().await?, self.deps.database.dead_letter_depth().await?);
-        self.metrics.depth.database(&outbox, &parked);
-        Ok(())
     }
 }
