@@ -89,10 +89,13 @@ impl Guarded {
         kill_process_group(group, signal).context("cannot signal the process")
     }
 
-    /// Stops all of it (SIGSTOP), and returns once it stands still.
-    pub(crate) fn pause(&mut self) -> Result<()> {
-        self.signal(Signal::STOP)?;
-        until_stopped(self.id())
+    /// Tells all of it to stop (SIGSTOP), at once; what is returned waits until it stands still.
+    pub(crate) fn pause(&mut self) -> impl Future<Output = Result<()>> + use<> {
+        let (told, id) = (self.signal(Signal::STOP), self.id());
+        async move {
+            told?;
+            until_stopped(id).await
+        }
     }
 
     /// Kills it (-9) and waits until it is gone.

@@ -126,8 +126,9 @@ impl NatsServer {
     }
 
     /// Freezes it: connections stay open and nothing answers.
-    pub fn pause(&self) -> Result<()> {
-        self.running().as_mut().context("nats-server does not run")?.pause()
+    pub async fn pause(&self) -> Result<()> {
+        let paused = self.running().as_mut().context("nats-server does not run")?.pause();
+        paused.await
     }
 
     /// Ends a [`pause`](Self::pause).

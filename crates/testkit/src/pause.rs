@@ -3,26 +3,22 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::wait::PAUSE;
+use crate::wait::eventually;
 
 /// Longer than any machine here lets a thread wait for a processor, or for its disk.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Blocks until no thread of the process runs any more.
+/// Waits until no thread of the process runs any more.
 ///
 /// # Errors
 /// When one still does after ten seconds.
-pub(crate) fn until_stopped(pid: impl Display) -> Result<()> {
-    let begun = Instant::now();
-    while !is_stopped(&pid) {
-        ensure!(begun.elapsed() < DEADLINE, "process {pid} was told to stop {DEADLINE:?} ago and goes on");
-        std::thread::sleep(PAUSE);
-    }
-    Ok(())
+pub(crate) async fn until_stopped(pid: impl Display) -> Result<()> {
+    let what = format!("process {pid}, which was told to stop, stands still");
+    eventually(&what, DEADLINE, || async { is_stopped(&pid) }).await
 }
 
 /// Whether all its threads are stopped, or gone.
@@ -44,13 +40,13 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_process_is_stopped_once_none_of_its_threads_runs() {
+    #[tokio::test]
+    async fn a_process_is_stopped_once_none_of_its_threads_runs() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let before = is_stopped(&child.id());
         let pid = Pid::from_child(&child);
         kill_process(pid, Signal::STOP).unwrap();
-        until_stopped(child.id()).unwrap();
+        until_stopped(child.id()).await.unwrap();
         kill_process(pid, Signal::CONT).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();

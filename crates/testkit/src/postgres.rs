@@ -124,15 +124,18 @@ impl Postgres {
     }
 
     /// Freezes the server with all its backends: connections stay open and nothing answers.
-    pub fn pause(&self) -> Result<()> {
-        let mut running = self.running();
-        let server = running.as_mut().context("postgres does not run")?;
+    pub async fn pause(&self) -> Result<()> {
+        let (server, paused) = {
+            let mut running = self.running();
+            let server = running.as_mut().context("postgres does not run")?;
+            (server.id(), server.pause())
+        };
         // First, so that it makes no more of them.
-        server.pause()?;
-        for child in children(server.id()) {
+        paused.await?;
+        for child in children(server) {
             // One that ended meanwhile needs no signal.
             let _ = kill_process(child, Signal::STOP);
-            until_stopped(child.as_raw_nonzero())?;
+            until_stopped(child.as_raw_nonzero()).await?;
         }
         Ok(())
     }

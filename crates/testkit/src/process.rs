@@ -127,8 +127,9 @@ impl Casewire {
     }
 
     /// Freezes it: it keeps its connections and leases, and does nothing.
-    pub fn pause(&self) -> Result<()> {
-        self.child().pause()
+    pub async fn pause(&self) -> Result<()> {
+        let paused = self.child().pause();
+        paused.await
     }
 
     /// Ends a [`pause`](Self::pause).

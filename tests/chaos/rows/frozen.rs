@@ -20,12 +20,12 @@ enum Who {
 }
 
 impl Who {
-    fn freeze(self, stage: &Stage) {
+    async fn freeze(self, stage: &Stage) {
         match self {
-            Self::Ingest => stage.ingests[0].process().pause(),
-            Self::Worker => stage.workers[0].process().pause(),
-            Self::Nats => stage.nats.pause(),
-            Self::Postgres => stage.postgres.pause(),
+            Self::Ingest => stage.ingests[0].process().pause().await,
+            Self::Worker => stage.workers[0].process().pause().await,
+            Self::Nats => stage.nats.pause().await,
+            Self::Postgres => stage.postgres.pause().await,
         }
         .unwrap();
     }
@@ -55,7 +55,7 @@ pub(crate) async fn each(knobs: Knobs) -> Outcome {
     for (who, seconds) in turns {
         scene.faulty();
         let start = Instant::now();
-        who.freeze(&scene.stage);
+        who.freeze(&scene.stage).await;
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         who.thaw(&scene.stage);
         let during = scene.books().latency(start, Instant::now());

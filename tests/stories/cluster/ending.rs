@@ -21,7 +21,7 @@ async fn a_worker_ends_although_its_database_is_frozen_and_a_second_signal_hurri
     // Three tasks of a worker look into the outbox, so that both are in transactions now.
     let waiting = "select count(*) from pg_stat_activity where application_name = 'casewire' and wait_event_type = 'Lock'";
     cluster.wait_for("the workers wait", waiting, AND_A_LITTLE, |workers| workers > 3).await;
-    cluster.database.server.pause().unwrap();
+    cluster.database.server.pause().await.unwrap();
     for n in 0..10 {
         cluster.books.send(&cluster.hook, &message_sid(), &person(n), "is anybody there?").await;
     }

@@ -100,7 +100,7 @@ async fn without_a_stream_the_sender_is_asked_to_come_back() {
     cluster.workers[1].ready().await;
     cluster.ingests[1].ready().await;
     comes_back(&cluster, 10).await;
-    cluster.nats.pause().unwrap();
+    cluster.nats.pause().await.unwrap();
     let frozen = refused(&cluster, 11).await;
     cluster.nats.resume().unwrap();
     comes_back(&cluster, 11).await;

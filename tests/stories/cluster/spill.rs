@@ -59,23 +59,25 @@ impl Seen {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_away_for_ten_seconds_costs_nobody_an_answer() {
-    away(|cluster| cluster.nats.kill().unwrap(), async |cluster| cluster.nats.restart().await.unwrap()).await;
+    let gone = async |cluster: &Cluster| cluster.nats.kill().unwrap();
+    away(gone, async |cluster| cluster.nats.restart().await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_does_one_that_hangs() {
-    away(|cluster| cluster.nats.pause().unwrap(), async |cluster| cluster.nats.resume().unwrap()).await;
+    let hangs = async |cluster: &Cluster| cluster.nats.pause().await.unwrap();
+    away(hangs, async |cluster| cluster.nats.resume().unwrap()).await;
 }
 
 /// Load before, during and after an outage, with an ingest killed in the middle of it.
-async fn away(begin: impl Fn(&Cluster), end: impl AsyncFn(&Cluster)) {
+async fn away(begin: impl AsyncFn(&Cluster), end: impl AsyncFn(&Cluster)) {
     let cluster = Arc::new(Cluster::plan().ingests(2).workers(2).with_spill().start().await);
     let seen = Arc::new(Seen::default());
     let clients: Vec<_> =
         (0..CLIENTS).map(|n| tokio::spawn(text(cluster.clone(), n, seen.clone()))).collect();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let outage = Instant::now();
-    begin(&cluster);
+    begin(&cluster).await;
     tokio::time::sleep(AWAY / 2).await;
     // Everything it spilled stays where it is, and it starts again without a stream.
     cluster.ingests[0].kill();

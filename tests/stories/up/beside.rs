@@ -233,7 +233,7 @@ async fn health_is_asked_where_it_is_and_answered_by_exit_code() {
     .await
     .unwrap();
     home.run(&["healthcheck", "--live"]).await;
-    up.process.pause().unwrap();
+    up.process.pause().await.unwrap();
     let said = home.refused(&["healthcheck", "--live"]).await;
     assert!(said.ends_with(": it did not answer in time"), "{said}");
     up.process.resume().unwrap();

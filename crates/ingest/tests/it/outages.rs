@@ -70,7 +70,7 @@ async fn a_stream_that_hangs_is_waited_for_no_longer_than_the_provider_waits() -
     let server = NatsServer::start().await?;
     let stream = jetstream(&server).await?;
     let front = Front::with(stream, config::Ingest::default()).await?;
-    server.pause()?;
+    server.pause().await?;
     let started = Instant::now();
     let answer = front.post("/inbound/main", &text(&sid(1), "hi")).await?;
     server.resume()?;

@@ -87,7 +87,7 @@ async fn servers_and_their_folders_are_swept_away_when_the_test_process_is_kille
 async fn a_frozen_process_goes_on_and_ends_when_asked() -> Result<()> {
     let process = Casewire::at("/bin/sh").args(["-c", "echo started; sleep 60"]).spawn()?;
     process.wait_for_line("started", SOON).await?;
-    process.pause()?;
+    process.pause().await?;
     assert!(process.is_running()?);
     process.resume()?;
     process.terminate()?;
@@ -110,7 +110,7 @@ fn a_test_that_fails_beside_a_frozen_database_ends() {
             })
             .await
             .unwrap();
-            postgres.pause().unwrap();
+            postgres.pause().await.unwrap();
             panic!("while nothing answers");
         })
     });

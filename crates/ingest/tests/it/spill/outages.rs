@@ -63,7 +63,7 @@ async fn a_killed_and_a_frozen_server_cost_no_text_and_hardly_any_waiting() -> R
         sum(&front, "casewire_spill_breaker_open").ok() == Some(0)
     })
     .await?;
-    server.pause()?;
+    server.pause().await?;
     let frozen = waited(120..220).await?;
     server.resume()?;
     all_once(&front, stream.as_ref(), 220).await?;
