@@ -95,7 +95,7 @@ fn late() -> Error {
 ///
 /// And it plans for any values, once. Left to itself it plans anew for each of the first five of a statement on each
 /// connection, and a batch's values are hundreds: with many workers, and a connection seldom used, that is most it does
-/// with a statement. No value of ours would change the plan.
+/// with a statement. What a plan depends on, as the conditions of indexes of some rows, is therefore never a value.
 const SETTLE_IN: &str = "select clock_timestamp() as at, set_config('enable_seqscan', 'off', true), \
     set_config('plan_cache_mode', 'force_generic_plan', true)";
 

@@ -19,7 +19,7 @@ use crate::batch::{self, Patience};
 use crate::metrics::Metrics;
 use crate::{Deps, reading};
 
-/// Counting takes longer the more cases are open and the more texts wait. It rests so many times as long as it took.
+/// Counting how cases stand takes longer the more of them are open. It rests so many times as long as it took.
 const COUNTING_PART: u32 = 50;
 
 /// Looks after things until told to stop.
@@ -33,23 +33,18 @@ pub(crate) async fn run(
     let beat = deps.health.task("chores");
     let interval = settings.chores_interval;
     let mut backoff = Backoff::new(interval, settings.retry_most);
-    let chores = Chores { settings, deps, metrics, queued, beat, stop };
-    let (beat, stop) = (&chores.beat, &chores.stop);
-    let mut count_at = Instant::now();
+    let now = Instant::now();
+    let mut chores =
+        Chores { settings, deps, metrics, queued, beat, stop: stop.clone(), depth_at: now, standing_at: now };
     while !stop.is_cancelled() {
-        beat.now();
-        if count_at <= Instant::now() {
-            let begun = Instant::now();
-            chores.count().await;
-            let rest = begun.elapsed() * COUNTING_PART;
-            count_at = Instant::now() + chores.settings.standing_interval.max(rest);
-        }
+        chores.beat.now();
         let pause = if chores.all().await {
             backoff.reset();
             interval
         } else {
             backoff.next()
         };
+        chores.standing().await;
         // Waited out or stopped: the loop looks.
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
@@ -63,17 +58,22 @@ struct Chores {
     queued: Arc<Notify>,
     beat: Beat,
     stop: CancellationToken,
+    /// When what waits is to be counted again.
+    depth_at: Instant,
+    /// When it is to be counted again how cases stand.
+    standing_at: Instant,
 }
 
 impl Chores {
     /// Does each, whatever became of the others. Whether all went well. The stream is looked at first, which needs no
     /// database: what waits there is watched most when that is away.
-    async fn all(&self) -> bool {
+    async fn all(&mut self) -> bool {
         self.backlog().await;
         let done = [
             ("lost attempts", self.lost_attempts().await),
             ("early statuses", self.ripe_statuses().await),
             ("replays", self.replays().await),
+            ("gauges", self.depth().await),
         ];
         for (chore, result) in &done {
             if let Err(error) = result {
@@ -164,19 +164,32 @@ impl Chores {
         Ok(outcomes)
     }
 
-    /// Counts how cases stand and what waits, for metrics. Where that fails a later look counts; nothing else waits
-    /// for it.
-    async fn count(&self) {
-        if let Err(error) = self.counted().await {
-            tracing::debug!(event = "counts_unread", %error, "how cases stand and what waits cannot be read");
+    /// Counts what waits in the database, where it is time to. Where that fails the next look counts.
+    async fn depth(&mut self) -> Result<(), Error> {
+        if Instant::now() < self.depth_at {
+            return Ok(());
         }
+        let database = &self.deps.database;
+        let (outbox, parked) = (database.outbox_depth().await?, database.dead_letter_depth().await?);
+        self.metrics.depth.database(&outbox, &parked);
+        self.depth_at = Instant::now() + self.settings.counting_interval;
+        Ok(())
     }
 
-    async fn counted(&self) -> Result<(), Error> {
-        let database = &self.deps.database;
-        self.metrics.depth.database(&database.outbox_depth().await?, &database.dead_letter_depth().await?);
-        self.metrics.depth.standing(&database.standing().await?);
-        Ok(())
+    /// Counts how cases stand, where it is time to. Where that fails a later look counts; nothing else waits for it.
+    async fn standing(&mut self) {
+        let begun = Instant::now();
+        if begun < self.standing_at {
+            return;
+        }
+        match self.deps.database.standing().await {
+            Ok(standing) => self.metrics.depth.standing(&standing),
+            Err(error) => {
+                tracing::debug!(event = "standing_unread", %error, "how cases stand cannot be read")
+            }
+        }
+        let rest = begun.elapsed() * COUNTING_PART;
+        self.standing_at = Instant::now() + self.settings.counting_interval.max(rest);
     }
 
     async fn backlog(&self) {

@@ -34,9 +34,9 @@ section! {
         /// How often what nobody announces is looked for: attempts whose process is gone, statuses that came before
         /// their text was known, replays that were asked for. A look is a few index reads.
         pub chores_interval: Duration = Duration::from_secs(1),
-        /// How often it is counted for metrics how cases stand and how much waits in the outbox: what is looked at each
-        /// quarter of a minute need not be read each second, by each worker.
-        pub standing_interval: Duration = Duration::from_secs(15),
+        /// How often it is counted for metrics how cases stand and how much waits, in the outbox and as dead letters:
+        /// metrics are read every 15 s, and counting each second would be done by each worker.
+        pub counting_interval: Duration = Duration::from_secs(15),
         /// Most of each kind that one look takes on, in one transaction; the next takes more.
         pub chores_most: NonZeroU32 = const { NonZeroU32::new(256).unwrap() },
         /// How long a status may wait for its text to become known: a weekend, until somebody has settled a text

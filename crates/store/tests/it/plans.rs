@@ -1,6 +1,8 @@
 //! PostgreSQL keeps the plan of a prepared statement, and tables grow meanwhile.
 
-use casewire_store::Claim;
+use std::time::Duration;
+
+use casewire_store::{Claim, LookFor};
 use sqlx::{Connection, PgConnection};
 
 use crate::bench::{Bench, claim, sid, text};
@@ -24,6 +26,10 @@ async fn a_statement_planned_on_empty_tables_reads_no_whole_table_once_they_are_
         let texts = (0..TEXTS).map(|n| text("main", &from(n), "my heater is broken", &sid()));
         store.handle(texts.collect()).await.unwrap();
         store.claim(Claim { most: 1, ..claim() }).await.unwrap();
+        store.lost_attempts(1).await.unwrap();
+        let minute = Duration::from_secs(60);
+        let look = LookFor { most: 1, after: vec![Duration::ZERO], lease: minute, paused: Vec::new() };
+        store.due_uncertain(look).await.unwrap();
     }
     // A connection tells what it read when it ends, at the latest.
     store.close().await;

@@ -53,7 +53,7 @@ impl Default for Plan {
                 retry_most: ms(500),
                 logic_pause: ms(50),
                 chores_interval: ms(200),
-                standing_interval: ms(200),
+                counting_interval: ms(200),
                 directory_republish: ms(500),
                 ..Default::default()
             },
