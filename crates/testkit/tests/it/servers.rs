@@ -85,7 +85,8 @@ async fn servers_and_their_folders_are_swept_away_when_the_test_process_is_kille
 
 #[tokio::test]
 async fn a_frozen_process_goes_on_and_ends_when_asked() -> Result<()> {
-    let process = Casewire::at("/bin/sh").args(["-c", "echo started; sleep 60"]).spawn()?;
+    // A shell that is told to stop while it starts a program stops only once it has (`vfork`), which it then never will.
+    let process = Casewire::at("/bin/sh").args(["-c", "echo started; exec sleep 60"]).spawn()?;
     process.wait_for_line("started", SOON).await?;
     process.pause().await?;
     assert!(process.is_running()?);
