@@ -83,7 +83,7 @@ pub async fn worker(place: &Place, listen: Listen) -> anyhow::Result<ExitCode> {
     let config = &process.config;
     let bus = Bus::jetstream(&config.stream).await?;
     measures::stream(&process.metrics, "worker", &bus.stream);
-    let store = measures::open(&process.metrics, &wiring::database(config, None)).await?;
+    let store = measures::open(&process.metrics, &wiring::worker_database(config)).await?;
     let deps = Deps {
         database: Arc::new(store.clone()),
         stream: bus.stream.clone(),

@@ -17,9 +17,11 @@ section! {
         /// ?sslmode=verify-full, and &sslrootcert=path for an authority of your own: without it nobody checks who
         /// answers.
         pub url: Option<SecretString> = None,
-        /// Connections of one process: a few per core of a usual database machine; several processes must stay under
-        /// the server's own limit (100).
-        pub max_connections: NonZeroU32 = const { NonZeroU32::new(16).unwrap() },
+        /// Connections of one process. Unset: in a worker one for each shard and two more, for what is sent and for the
+        /// rest; 16 at the desk and in `up`, whose visitors come at once. More of them only cost the server memory and
+        /// time, and all processes together must stay under its own limit (100).
+        #[such_as("16")]
+        pub max_connections: Option<NonZeroU32> = None,
         /// How long to wait for a connection before the database counts as away: long enough for a burst, short
         /// enough that a worker notices an outage.
         pub acquire_timeout: Duration = Duration::from_secs(3),
