@@ -15,7 +15,8 @@ use crate::{PublishError, Published};
 /// Pause before the one repetition of a publish that found its own id "in process" (error 10158).
 const IN_PROCESS_PAUSE: Duration = Duration::from_millis(100);
 
-/// The header of a trace, as W3C names it.
+/// The header of a trace, as W3C names it. It is for others' tools, where the trace can be looked up: casewire reads what
+/// the event itself holds, and the server looks closer at each message that has it.
 const TRACEPARENT: &str = "traceparent";
 
 /// Publishes and waits for the acknowledgement, without a bound of its own.
@@ -46,7 +47,7 @@ fn message(event: &Event) -> PublishMessage {
     let message = PublishMessage::build()
         .payload(casewire_proto::encode(event).into())
         .message_id(event.dedupe_id.as_str());
-    match &event.trace {
+    match event.trace.as_ref().filter(|trace| trace.is_sampled()) {
         Some(trace) => message.header(TRACEPARENT, trace.as_str()),
         None => message,
     }

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream::{self, message::StreamMessage, stream};
 use casewire_bus::jetstream::Credentials;
 use casewire_bus::{
     ConsumeError, JetStream, JetStreamConfig, NotSettled, PrepareError, PublishError, Stream, ack_all,
 };
+use casewire_domain::{Event, TraceParent};
 use casewire_testkit::{NatsServer, eventually};
 use tokio::time::timeout;
 
@@ -268,12 +269,23 @@ async fn fewer_shards_are_refused_while_those_given_up_hold_work() -> Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_carry_id_and_trace_and_the_subject_names_nobody() -> Result<()> {
     let rig = start().await?;
-    rig.stream().publish(&event_of("i:AC1:SM1", 10), 0).await?;
-    let stored = tools(rig.server()?).await?.get_stream("IN_0").await?.get_raw_message(1).await?;
-    assert_eq!(stored.subject.as_str(), "in.0.message");
-    let header = |name: &str| stored.headers.get(name).map(|value| value.as_str().to_owned());
-    assert_eq!(header("Nats-Msg-Id").as_deref(), Some("i:AC1:SM1"));
-    assert_eq!(header("traceparent"), event("i:AC1:SM1").trace.map(|trace| trace.as_str().to_owned()));
+    let seen = event_of("i:AC1:SM1", 10);
+    rig.stream().publish(&seen, 0).await?;
+    let trace = TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+    let unseen = Event { trace, ..event("i:AC1:SM2") };
+    rig.stream().publish(&unseen, 0).await?;
+    let stream = tools(rig.server()?).await?.get_stream("IN_0").await?;
+    let (first, second) = (stream.get_raw_message(1).await?, stream.get_raw_message(2).await?);
+    assert_eq!(first.subject.as_str(), "in.0.message");
+    let header =
+        |stored: &StreamMessage, name: &str| stored.headers.get(name).map(|value| value.as_str().to_owned());
+    assert_eq!(header(&first, "Nats-Msg-Id").as_deref(), Some("i:AC1:SM1"));
+    assert_eq!(header(&first, "traceparent").as_deref(), seen.trace.as_ref().map(TraceParent::as_str));
+    assert_eq!(header(&second, "traceparent"), None, "nobody can look it up");
+    let delivered = fetch(&mut *rig.stream().consume(0).await?, 2).await?;
+    let held: Vec<_> =
+        delivered.into_iter().map(|delivery| delivery.event.map(|event| event.trace)).collect();
+    assert_eq!(held, [Ok(seen.trace), Ok(unseen.trace)], "the event itself tells");
     Ok(())
 }
 
