@@ -1,4 +1,5 @@
-//! SQLite's plans for what a batch asks. It makes them without looking at the tables, so few rows tell as much as many.
+//! The databases' plans for what a batch asks. SQLite makes them without looking at the tables, so few rows tell as much
+//! as many; PostgreSQL tells how often it made them.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,6 +8,7 @@ use casewire_domain::directory::Method;
 use casewire_domain::line::{DEFAULT_ON_OPEN, DEFAULT_ON_REOPEN, Guard};
 use casewire_domain::seal::Sealed;
 use casewire_domain::{Address, DedupeId, EventKind, InboundText, Location, Region, Text};
+use casewire_testkit::Postgres;
 use chrono::Utc;
 use sea_orm::{ConnectionTrait, Statement};
 
@@ -88,4 +90,31 @@ async fn sqlite_reads_no_whole_table_for_a_batch() {
         let whole = steps.iter().find(|step| **step == rows || step.starts_with(&index));
         assert_eq!(whole, None, "of {steps:?}");
     }
+}
+
+#[tokio::test]
+async fn postgresql_plans_what_a_batch_asks_once_for_whatever_values() {
+    let server = Postgres::shared().await.unwrap();
+    let mut config = Config::new(server.database().await.unwrap());
+    let setting_up = Store::open(&config).await.unwrap();
+    setting_up.migrate().await.unwrap();
+    add_line(&setting_up).await;
+    // One connection, whose statements can be asked for.
+    config.max_connections = 1;
+    let store = Store::open(&config).await.unwrap();
+    for batch in 0..4 {
+        store.handle((batch * 40..(batch + 1) * 40).map(text).collect()).await.unwrap();
+    }
+    let asked =
+        "select statement, custom_plans, generic_plans from pg_prepared_statements where from_sql = false";
+    let writer = &store.inner.connections.writer;
+    let asked = Statement::from_string(writer.get_database_backend(), asked);
+    let mut often = 0;
+    for row in writer.query_all_raw(asked).await.unwrap() {
+        let count = |column| row.try_get::<i64>("", column).unwrap();
+        let statement: String = row.try_get("", "statement").unwrap();
+        assert_eq!(count("custom_plans"), 0, "{statement}");
+        often += usize::from(count("generic_plans") >= 4);
+    }
+    assert!(often >= 10, "only {often} statements were asked four times");
 }

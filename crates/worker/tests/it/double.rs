@@ -26,17 +26,30 @@ pub(crate) enum Fate {
 /// Decides what becomes of a batch.
 type OfBatches = Box<dyn Fn(&[Command]) -> Fate + Send + Sync>;
 
-/// The database behind two who decide what gets there of batches, and of probes. All else does.
+/// Decides what becomes of another question.
+type OfQuestions = Box<dyn Fn() -> Fate + Send + Sync>;
+
+/// The database behind some who decide what gets there of batches, of probes, of looks for lost attempts and of counts of
+/// the outbox. All else does.
 pub(crate) struct Double {
     pub(crate) store: Store,
     pub(crate) handle: OfBatches,
-    pub(crate) probe: Box<dyn Fn() -> Fate + Send + Sync>,
+    pub(crate) probe: OfQuestions,
+    pub(crate) lost_attempts: OfQuestions,
+    pub(crate) outbox_depth: OfQuestions,
 }
 
 impl Double {
     /// A database that is well, and somebody who looks at what it is to decide.
     pub(crate) fn new(store: Store, handle: impl Fn(&[Command]) -> Fate + Send + Sync + 'static) -> Self {
-        Self { store, handle: Box::new(handle), probe: Box::new(|| Fate::Through) }
+        let through = || -> OfQuestions { Box::new(|| Fate::Through) };
+        Self {
+            store,
+            handle: Box::new(handle),
+            probe: through(),
+            lost_attempts: through(),
+            outbox_depth: through(),
+        }
     }
 }
 
@@ -83,6 +96,8 @@ impl casewire_worker::Database for Double {
     }
 
     async fn lost_attempts(&self, most: u64) -> Result<Vec<(MessageId, u32)>, Error> {
+        let fate = (self.lost_attempts)();
+        fate.comes().await?;
         self.store.lost_attempts(most).await
     }
 
@@ -115,6 +130,8 @@ impl casewire_worker::Database for Double {
     }
 
     async fn outbox_depth(&self) -> Result<OutboxDepth, Error> {
+        let fate = (self.outbox_depth)();
+        fate.comes().await?;
         self.store.outbox_depth().await
     }
 

@@ -1,10 +1,16 @@
 //! What a worker counts.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use anyhow::Result;
 use casewire_domain::DeliveryStatus::Delivered;
+use casewire_store::Error;
 use casewire_testkit::eventually;
 
-use crate::bench::{Bench, SOON};
+use crate::bench::{Bench, Plan, SOON};
+use crate::double::{Double, Fate};
 use crate::words::HEATHER;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,5 +51,35 @@ async fn a_text_and_its_answer_are_counted_and_nobody_is_named() -> Result<()> {
         assert!(text.contains(named), "{named}: {text}");
     }
     assert!(!text.contains("2065550100"), "a number in {text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_count_that_fails_is_made_at_the_next_look_and_one_that_does_not_rests() -> Result<()> {
+    let mut plan = Plan::default();
+    plan.worker.chores_interval = Duration::from_millis(20);
+    plan.worker.retry_most = Duration::from_millis(20);
+    plan.worker.counting_interval = Duration::from_secs(3600);
+    let bench = Bench::idle(plan).await?;
+    let looks = Arc::new(AtomicUsize::new(0));
+    // At which look each count was made.
+    let counts = Arc::new(Mutex::new(Vec::new()));
+    let mut double = Double::new(bench.store.clone(), |_| Fate::Through);
+    let looked = looks.clone();
+    double.lost_attempts = Box::new(move || {
+        looked.fetch_add(1, SeqCst);
+        Fate::Through
+    });
+    let (looked, counted) = (looks.clone(), counts.clone());
+    double.outbox_depth = Box::new(move || {
+        let mut counts = counted.lock().unwrap();
+        counts.push(looked.load(SeqCst));
+        if counts.len() < 3 { Fate::Fails(Error::Panicked) } else { Fate::Through }
+    });
+    let mut deps = bench.deps()?;
+    deps.database = Arc::new(double);
+    let _worker = bench.run(deps);
+    eventually("it looks on", SOON, async || looks.load(SeqCst) >= 20).await?;
+    assert_eq!(*counts.lock().unwrap(), [1, 2, 3]);
     Ok(())
 }
