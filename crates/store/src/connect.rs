@@ -1,11 +1,12 @@
 //! Opening the database: PostgreSQL, or one SQLite file with one writer.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
-use sqlx::Connection;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection, PgConnection};
 
 use crate::error::Error;
 
@@ -14,8 +15,8 @@ use crate::error::Error;
 pub struct Config {
     /// `postgres://…`, or `sqlite://path`.
     pub url: String,
-    /// Connections of this process to PostgreSQL, and readers of SQLite. Sixteen: a few per core of a usual
-    /// database machine, times a few processes.
+    /// Connections of this process to PostgreSQL, and readers of SQLite. Sixteen: as many people as may wait for a page
+    /// at one moment.
     pub max_connections: u32,
     /// How long to wait for a connection before the database counts as not available. Three seconds: long
     /// enough for a burst, short enough that a worker notices an outage.
@@ -158,20 +159,23 @@ fn postgres(config: &Config) -> ConnectOptions {
     });
     options.map_sqlx_postgres_pool_opts(move |pool| {
         pool.before_acquire(move |connection, _| {
-            Box::pin(async move {
-                let answered = tokio::time::timeout(alive, connection.ping()).await;
-                // An error closes it without a last word, which nobody would hear.
-                answered
-                    .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))?;
-                Ok(true)
-            })
+            Box::pin(async move { answers(connection, alive).await.map(|()| true) })
         })
-        .after_release(|connection, _| {
-            let sound = !connection.is_in_transaction();
-            Box::pin(async move { Ok(sound) })
+        .after_release(move |connection, _| {
+            Box::pin(async move {
+                // The pool would wait for ever for one that was given up since its server says nothing.
+                answers(connection, alive).await?;
+                Ok(!connection.is_in_transaction())
+            })
         })
     });
     options
+}
+
+/// Whether the server answers on this connection in time. An error closes it without a last word, which nobody would hear.
+async fn answers(connection: &mut PgConnection, within: Duration) -> Result<(), sqlx::Error> {
+    let answered = tokio::time::timeout(within, connection.ping()).await;
+    answered.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! as many; PostgreSQL tells how often it made them.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use casewire_domain::command::{Command, EventFacts};
 use casewire_domain::directory::Method;
@@ -99,8 +100,9 @@ async fn postgresql_plans_what_a_batch_asks_once_for_whatever_values() {
     let setting_up = Store::open(&config).await.unwrap();
     setting_up.migrate().await.unwrap();
     add_line(&setting_up).await;
-    // One connection, whose statements can be asked for.
+    // One connection, whose statements can be asked for, and which a slow answer does not replace.
     config.max_connections = 1;
+    config.acquire_timeout = Duration::from_secs(60);
     let store = Store::open(&config).await.unwrap();
     for batch in 0..4 {
         store.handle((batch * 40..(batch + 1) * 40).map(text).collect()).await.unwrap();

@@ -26,7 +26,8 @@ pub(crate) struct Tx {
 
 impl Store {
     /// Runs `work` in one transaction and commits it; any error rolls it back. One that takes too long counts
-    /// as unavailable, though it may yet be committed: a server that froze never says no.
+    /// as unavailable, though it may yet be committed: a server that froze never says no. Its connection is given up,
+    /// so that others take its place.
     pub(crate) async fn in_tx<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -34,25 +35,10 @@ impl Store {
     {
         let inner = self.inner.clone();
         let task = tokio::spawn(async move {
-            let connection = inner.begin().await?;
-            let at = inner.settle_in(&connection).await?;
-            let tx = Tx { connection, at };
-            let result = work(&tx, &inner).await;
-            match result {
-                Ok(value) => tx.connection.commit().await.map(|()| value).map_err(Error::from),
-                Err(error) => {
-                    // A rollback that fails leaves a connection that its pool closes: see `connect`.
-                    let _ = tx.connection.rollback().await;
-                    Err(error)
-                }
-            }
+            let ended = tokio::time::timeout(inner.transaction_timeout, inner.transaction(work)).await;
+            ended.unwrap_or_else(|_| Err(late()))
         });
-        match tokio::time::timeout(self.inner.transaction_timeout, task).await {
-            Ok(ended) => {
-                ended.map_err(|ended| if ended.is_panic() { Error::Panicked } else { Error::Interrupted })?
-            }
-            Err(_) => Err(late()),
-        }
+        task.await.map_err(|ended| if ended.is_panic() { Error::Panicked } else { Error::Interrupted })?
     }
 
     /// Whether the database is well: a write that changes nothing and is committed like any other, within a tenth of
@@ -100,6 +86,23 @@ const SETTLE_IN: &str = "select clock_timestamp() as at, set_config('enable_seqs
     set_config('plan_cache_mode', 'force_generic_plan', true)";
 
 impl Inner {
+    async fn transaction<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        F: for<'t> FnOnce(&'t Tx, &'t Inner) -> Work<'t, T>,
+    {
+        let connection = self.begin().await?;
+        let at = self.settle_in(&connection).await?;
+        let tx = Tx { connection, at };
+        match work(&tx, self).await {
+            Ok(value) => tx.connection.commit().await.map(|()| value).map_err(Error::from),
+            Err(error) => {
+                // A rollback that fails leaves a connection that its pool closes: see `connect`.
+                let _ = tx.connection.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
     /// Prepares a transaction that has just begun; the time then.
     async fn settle_in(&self, connection: &DatabaseTransaction) -> Result<DateTime<Utc>, Error> {
         self.time(connection, SETTLE_IN).await

@@ -1,5 +1,14 @@
 //! A database that is in trouble, and what is said of it: nothing is held against a text that is not its fault.
 
+use std::time::Duration;
+
+use casewire_store::{Config, Error, Store};
+use casewire_testkit::{Postgres, eventually};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::bench::{Bench, HEATHER, IAN, sid, text};
 use crate::on_both;
 
 on_both! {
@@ -7,6 +16,82 @@ on_both! {
     a_table_that_is_gone_is_held_against_nobody
     a_row_the_database_refuses_is_told_apart
     what_is_in_the_way_for_good_is_a_refusal
+}
+
+/// A network before the database that can lose what is under way without a word: new connections work.
+struct Network {
+    port: u16,
+    lose: watch::Sender<()>,
+}
+
+impl Network {
+    async fn before(server: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let network = Self { port: listener.local_addr().unwrap().port(), lose: watch::Sender::new(()) };
+        let lose = network.lose.clone();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut lost = lose.subscribe();
+                let mut far = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        // Both ends stay open, and hear nothing any more.
+                        _ = lost.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        network
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(10);
+
+/// Has both connections of a store at work while somebody holds this lock, and loses them; texts are handled all the same.
+async fn lost_at_work<F>(lock: &'static str, work: impl Fn(Store, &'static str) -> F)
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let bench = Bench::postgres().await;
+    let server = Postgres::shared().await.unwrap().port();
+    let network = Network::before(server).await;
+    let bounds = |config: &mut Config| {
+        config.url = config.url.replace(&format!(":{server}/"), &format!(":{}/", network.port));
+        config.max_connections = 2;
+        config.acquire_timeout = SECOND;
+        config.transaction_timeout = 2 * SECOND;
+    };
+    let store = bench.reopened(bounds).await;
+    let mut intruder = bench.intruder().await;
+    intruder.run(lock, lock).await;
+    let at_work = [HEATHER, IAN].map(|from| tokio::spawn(work(store.clone(), from)));
+    eventually("all are at work", SOON, async || store.pool().used == 2).await.unwrap();
+    network.lose.send(()).unwrap();
+    for one in at_work {
+        let lost = one.await.unwrap().err().unwrap();
+        assert!(lost.is_retryable() && !lost.blames_input(), "{lost}");
+    }
+    intruder.run("rollback", "rollback").await;
+    let other = async || store.handle_one(text("main", "+12065550102", "hello", &sid())).await.is_ok();
+    eventually("others take their place", SOON, other).await.unwrap();
+}
+
+#[tokio::test]
+async fn transactions_whose_connections_fall_silent_are_given_up_and_others_take_their_place() {
+    lost_at_work("begin; lock table conversation", |store, from| async move {
+        store.handle_one(text("main", from, "hello", &sid())).await.map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn readings_whose_connections_fall_silent_are_given_up_and_others_take_their_place() {
+    lost_at_work("begin; lock table request", |store, _| async move {
+        store.open_reconciliation().await.map(drop)
+    })
+    .await;
 }
 
 mod story {
