@@ -40,13 +40,17 @@ pub fn database(config: &Config, data: Option<&DataDir>) -> Database {
 
 /// Connections of a worker beside those that handle a batch of each shard: one for what is sent, one for the rest.
 const BESIDE_SHARDS: u32 = 2;
+/// The least of a worker: where there are few shards, one text that waits for a lock must not be in everybody's way.
+const LEAST: u32 = 6;
 
 /// The database as a worker uses it. Its pool hands out the connection that was idle longest, so that all that were once
-/// opened stay in use, and each maps the server's memory for itself: four workers of nine took a tenth longer than of six.
+/// opened stay in use, and each maps the server's memory for itself: four workers with nine connections each took a tenth
+/// longer than with six.
 pub fn worker_database(config: &Config) -> Database {
     let mut database = database(config, None);
     if config.database.max_connections.is_none() {
-        database.max_connections = u32::from(config.stream.shards.get()) + BESIDE_SHARDS;
+        let wanted = u32::from(config.stream.shards.get()) + BESIDE_SHARDS;
+        database.max_connections = wanted.max(LEAST).min(database.max_connections);
     }
     database
 }
@@ -209,16 +213,18 @@ pub fn listen_ops(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
+    use std::num::{NonZeroU16, NonZeroU32};
 
     use super::*;
 
     #[test]
-    fn a_worker_has_a_connection_for_each_shard_and_two_more_unless_told_otherwise() {
+    fn a_worker_has_a_connection_for_each_shard_and_two_more_within_bounds_unless_told_otherwise() {
         let mut config = Config::default();
-        let shards = u32::from(config.stream.shards.get());
-        assert_eq!(worker_database(&config).max_connections, shards + 2);
-        assert!(database(&config, None).max_connections > shards + 2, "many visit a desk at once");
+        let usual = database(&config, None).max_connections;
+        for (shards, connections) in [(1, 6), (4, 6), (8, 10), (64, usual)] {
+            config.stream.shards = NonZeroU16::new(shards).unwrap();
+            assert_eq!(worker_database(&config).max_connections, connections, "{shards} shards");
+        }
         config.database.max_connections = NonZeroU32::new(3);
         assert_eq!(worker_database(&config).max_connections, 3);
         assert_eq!(database(&config, None).max_connections, 3);

@@ -55,7 +55,7 @@ async fn a_text_and_its_answer_are_counted_and_nobody_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_count_that_fails_is_made_at_the_next_look_and_one_that_does_not_rests() -> Result<()> {
+async fn a_count_that_failed_is_made_at_the_next_look_and_one_that_succeeded_rests() -> Result<()> {
     let mut plan = Plan::default();
     plan.worker.chores_interval = Duration::from_millis(20);
     plan.worker.retry_most = Duration::from_millis(20);
