@@ -2,7 +2,9 @@
 -- that nothing is sent, read or decided outside.
 with texts as materialized (
     select bench_id() as id,
-        '+1206' || lpad((2000000 + floor(random() * :senders)::int)::text, 7, '0') as key,
+        -- Each client has senders of its own, as each shard of casewire has, or they would wait for each other's.
+        '+1206' || lpad((2000000 + floor(random() * :senders / :clients)::int * :clients + :client_id)::text, 7, '0')
+            as key,
         'SM' || replace(gen_random_uuid()::text, '-', '') as sid
         from generate_series(1, :batch)
 ), lanes as materialized (

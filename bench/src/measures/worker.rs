@@ -120,6 +120,7 @@ async fn pgbench(books: &Books, size: Size, script: &str, clients: u64, batch: u
         vec!["--no-vacuum".to_owned(), "--protocol=prepared".to_owned(), "--jobs=2".to_owned()];
     arguments.push(format!("--client={clients}"));
     arguments.push(format!("--transactions={each}"));
+    arguments.push(format!("--define=clients={clients}"));
     for (name, value) in variables(books, &database, size, batch).await? {
         arguments.push(format!("--define={name}={value}"));
     }
