@@ -35,6 +35,8 @@ impl Store {
     {
         let inner = self.inner.clone();
         let task = tokio::spawn(async move {
+            // It may end a `begin`, too, after which the next transaction of the connection begins within that one. Their
+            // commit is one, and whoever only reads there loses it to `idle_in_transaction_session_timeout`.
             let ended = tokio::time::timeout(inner.transaction_timeout, inner.transaction(work)).await;
             ended.unwrap_or_else(|_| Err(late()))
         });
