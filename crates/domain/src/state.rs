@@ -134,7 +134,7 @@ pub struct EventRow {
 pub struct Writes {
     /// New and changed cases.
     pub cases: BTreeMap<CaseId, Case>,
-    /// Current cases of conversations.
+    /// Current cases of conversations, where it is another one than it was.
     pub current: BTreeMap<ConversationId, CaseId>,
     /// New messages, in order.
     pub new_messages: BTreeMap<MessageId, Message>,
@@ -193,12 +193,7 @@ impl State {
     fn apply_one(&mut self, effect: Effect) {
         match effect {
             Effect::PutCase(case) => self.put_case(case),
-            Effect::SetCurrent(conversation, case) => {
-                if let Some(conversation) = self.conversations.get_mut(&conversation) {
-                    conversation.current_case_id = Some(case);
-                }
-                self.writes.current.insert(conversation, case);
-            }
+            Effect::SetCurrent(conversation, case) => self.set_current(conversation, case),
             Effect::AddMessage(message) => self.put_message(message, true),
             Effect::PutMessage(message) => self.put_message(message, false),
             Effect::PutOutgoing(outgoing) => {
@@ -220,6 +215,16 @@ impl State {
                 self.replies.insert((author.clone(), key.clone()), message);
                 self.writes.replies.push((author, key, message));
             }
+        }
+    }
+
+    /// Most texts join the case that is current already: their conversation is not written again.
+    fn set_current(&mut self, id: ConversationId, case: CaseId) {
+        let changed =
+            self.conversations.get_mut(&id).filter(|conversation| conversation.current_case_id != Some(case));
+        if let Some(conversation) = changed {
+            conversation.current_case_id = Some(case);
+            self.writes.current.insert(id, case);
         }
     }
 
@@ -253,5 +258,27 @@ impl State {
             self.writes.suppressions.insert(lane, learnt);
             self.suppressions.insert(lane, learnt);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::text::Text;
+
+    #[test]
+    fn a_conversation_is_written_only_where_another_case_becomes_its_current_one() {
+        let (id, case, other) = (ConversationId(Uuid::nil()), CaseId(Uuid::nil()), CaseId(Uuid::max()));
+        let (line_id, contact_id) = (LineId(Uuid::nil()), ContactId(Uuid::nil()));
+        let key = Text::new("+12065550199");
+        let conversation = Conversation { id, line_id, key, contact_id, current_case_id: Some(case) };
+        let mut state = State { conversations: [(id, conversation)].into(), ..State::default() };
+        state.apply(vec![Effect::SetCurrent(id, case)]);
+        assert!(state.writes.current.is_empty());
+        state.apply(vec![Effect::SetCurrent(id, other), Effect::SetCurrent(id, other)]);
+        assert_eq!(state.writes.current, [(id, other)].into());
+        assert_eq!(state.conversations[&id].current_case_id, Some(other));
     }
 }
