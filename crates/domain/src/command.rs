@@ -1,5 +1,7 @@
 //! What asks for a decision: an event, an agent's act, the outcome of a send.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::case::CaseStatus;
@@ -15,13 +17,13 @@ use crate::trace::TraceParent;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// A customer's text arrived.
-    Text(EventFacts, InboundText),
+    Text(Arc<EventFacts>, InboundText),
     /// A delivery callback arrived.
-    Status(EventFacts, StatusReport),
+    Status(Arc<EventFacts>, StatusReport),
     /// A signed event of a kind nothing is done with.
-    Record(EventFacts),
+    Record(Arc<EventFacts>),
     /// An event that cannot be handled; kept with its reason.
-    SetAside(EventFacts, String),
+    SetAside(Arc<EventFacts>, String),
     /// An agent replies to a case.
     Reply(Reply),
     /// An agent sets a case's status.
@@ -59,7 +61,8 @@ pub enum Command {
     },
 }
 
-/// What an event's row in the database says, whatever the event means.
+/// What an event's row in the database says, whatever the event means. Shared between the command and that row: it is most
+/// of both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventFacts {
     /// Under which it has its effect once.
@@ -98,7 +101,7 @@ impl Command {
             Self::Text(facts, _)
             | Self::Status(facts, _)
             | Self::Record(facts)
-            | Self::SetAside(facts, _) => facts.trace = trace,
+            | Self::SetAside(facts, _) => Arc::make_mut(facts).trace = trace,
             Self::Reply(_)
             | Self::SetStatus { .. }
             | Self::Attempted { .. }
@@ -108,7 +111,7 @@ impl Command {
     }
 
     /// The event this command came from, if from one.
-    pub fn event(&self) -> Option<&EventFacts> {
+    pub fn event(&self) -> Option<&Arc<EventFacts>> {
         match self {
             Self::Text(facts, _)
             | Self::Status(facts, _)

@@ -8,6 +8,7 @@ mod resolve;
 mod settle;
 mod text;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -157,7 +158,7 @@ fn refused(refusal: Refusal) -> Decision {
 
 fn event_row(
     state: &State,
-    facts: &EventFacts,
+    facts: &Arc<EventFacts>,
     outcome: EventOutcome,
     reason: impl Into<Option<String>>,
 ) -> EventRow {
@@ -170,12 +171,12 @@ fn event_row(
     }
 }
 
-fn recorded(state: &State, facts: &EventFacts, reason: &str) -> Decision {
+fn recorded(state: &State, facts: &Arc<EventFacts>, reason: &str) -> Decision {
     let row = event_row(state, facts, EventOutcome::Recorded, reason.to_owned());
     Decision { outcome: Outcome::Recorded, effects: vec![Effect::PutEvent(row)] }
 }
 
-fn set_aside(state: &State, facts: &EventFacts, reason: &str) -> Decision {
+fn set_aside(state: &State, facts: &Arc<EventFacts>, reason: &str) -> Decision {
     let row = event_row(state, facts, EventOutcome::Dead, reason.to_owned());
     Decision { outcome: Outcome::SetAside(reason.to_owned()), effects: vec![Effect::PutEvent(row)] }
 }

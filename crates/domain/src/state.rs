@@ -2,6 +2,7 @@
 //! are kept apart, to be written in a few bulk statements.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -118,7 +119,7 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRow {
     /// The event.
-    pub facts: EventFacts,
+    pub facts: Arc<EventFacts>,
     /// What became of it.
     pub outcome: EventOutcome,
     /// Why, in words that hold no number and no text.

@@ -27,6 +27,11 @@ impl Text {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// The same, for whoever is the last to hold them.
+    pub fn into_revealed(self) -> String {
+        self.0
+    }
 }
 
 /// Words on one line of at most so many characters, with an ellipsis where they were cut: for names and

@@ -85,11 +85,13 @@ async fn insert_arrays<A: ActiveModelTrait>(
 fn alike<A: ActiveModelTrait>(rows: Vec<A>) -> Vec<Alike<A>> {
     let mut groups: Vec<(Vec<bool>, Alike<A>)> = Vec::new();
     let most = rows.len();
+    let mut values = Vec::new();
     for mut row in rows {
-        let values = ColumnOf::<A>::iter().map(|column| row.take(column).into_value());
-        let values: Vec<_> = values.map(|value| value.filter(|value| *value != value.as_null())).collect();
-        let there: Vec<_> = values.iter().map(Option::is_some).collect();
-        let place = groups.iter().position(|(known, _)| *known == there).unwrap_or_else(|| {
+        let taken = ColumnOf::<A>::iter().map(|column| row.take(column).into_value());
+        values.extend(taken.map(|value| value.filter(|value| *value != value.as_null())));
+        let is_alike = |known: &[bool]| values.iter().map(Option::is_some).eq(known.iter().copied());
+        let place = groups.iter().position(|(known, _)| is_alike(known)).unwrap_or_else(|| {
+            let there: Vec<_> = values.iter().map(Option::is_some).collect();
             let columns = ColumnOf::<A>::iter().zip(&there).filter(|(_, is_there)| **is_there);
             let columns: Vec<_> = columns.map(|(column, _)| column).collect();
             let values = columns.iter().map(|_| Vec::with_capacity(most)).collect();
@@ -97,7 +99,7 @@ fn alike<A: ActiveModelTrait>(rows: Vec<A>) -> Vec<Alike<A>> {
             groups.len() - 1
         });
         let columns = groups[place].1.values.iter_mut();
-        columns.zip(values.into_iter().flatten()).for_each(|(column, value)| column.push(value));
+        columns.zip(values.drain(..).flatten()).for_each(|(column, value)| column.push(value));
     }
     groups.into_iter().map(|(_, group)| group).collect()
 }

@@ -19,8 +19,8 @@ const CONFLICT_TRIES: u32 = 5;
 impl Store {
     /// Decides a batch of commands in their order and writes what follows, all or nothing. An outcome for
     /// each command; a [`Error::Refused`] means that one of them cannot be written as it is.
-    pub async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
-        let commands = Arc::new(commands);
+    pub async fn handle(&self, commands: impl Into<Arc<[Command]>>) -> Result<Vec<Outcome>, Error> {
+        let commands = commands.into();
         let mut tries = 1;
         loop {
             match self.handle_once(commands.clone()).await {
@@ -36,7 +36,7 @@ impl Store {
         outcomes.into_iter().next().ok_or(Error::Interrupted)
     }
 
-    async fn handle_once(&self, commands: Arc<Vec<Command>>) -> Result<Vec<Outcome>, Error> {
+    async fn handle_once(&self, commands: Arc<[Command]>) -> Result<Vec<Outcome>, Error> {
         let texts = commands.iter().filter(|command| matches!(command, Command::Text(..))).count();
         // Numbers taken for a batch that fails are lost: a gap, and never a number twice.
         let numbers = self.case_numbers(texts).await?;
@@ -47,8 +47,9 @@ impl Store {
                     let mut state = load_for(tx, inner, &rules, &commands).await?;
                     state.free_numbers = numbers;
                     let outcomes = fold(inner, &rules, &mut state, &commands);
-                    write::write(tx, &state).await?;
-                    Ok((outcomes, state.free_numbers))
+                    let unused = std::mem::take(&mut state.free_numbers);
+                    write::write(tx, state).await?;
+                    Ok((outcomes, unused))
                 })
             })
             .await?;

@@ -53,7 +53,7 @@ fn text(number: u32) -> Command {
         location: Location::default(),
         opt_out: None,
     };
-    Command::Text(facts, text)
+    Command::Text(facts.into(), text)
 }
 
 #[tokio::test]
@@ -69,8 +69,8 @@ async fn sqlite_reads_no_whole_table_for_a_batch() {
     store.migrate().await.unwrap();
     add_line(&store).await;
     asked.lock().unwrap().clear();
-    store.handle((0..40).map(text).collect()).await.unwrap();
-    store.handle((40..80).map(text).collect()).await.unwrap();
+    store.handle((0..40).map(text).collect::<Vec<_>>()).await.unwrap();
+    store.handle((40..80).map(text).collect::<Vec<_>>()).await.unwrap();
 
     let statements = std::mem::take(&mut *asked.lock().unwrap());
     let mut steps = Vec::new();
@@ -105,7 +105,7 @@ async fn postgresql_plans_what_a_batch_asks_once_for_whatever_values() {
     config.acquire_timeout = Duration::from_secs(60);
     let store = Store::open(&config).await.unwrap();
     for batch in 0..4 {
-        store.handle((batch * 40..(batch + 1) * 40).map(text).collect()).await.unwrap();
+        store.handle((batch * 40..(batch + 1) * 40).map(text).collect::<Vec<_>>()).await.unwrap();
     }
     let asked =
         "select statement, custom_plans, generic_plans from pg_prepared_statements where from_sql = false";

@@ -81,7 +81,7 @@ async fn tell_trail(tx: &Tx) -> Result<(), Error> {
         change: json!({ "message": MessageId(message), "attempt": uncount(attempt) }),
         at: tx.at,
     });
-    let entries = entries.map(|entry| case_event::ActiveModel::from(&entry)).collect();
+    let entries = entries.map(case_event::ActiveModel::from).collect();
     insert(tx, entries, None).await
 }
 

@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use casewire_domain::DedupeId;
-use casewire_domain::state::{EventRow, State, Writes};
+use casewire_domain::case::Conversation;
+use casewire_domain::message::Message;
+use casewire_domain::outbox::Outgoing;
+use casewire_domain::state::{EventRow, State};
+use casewire_domain::suppression::Suppression;
+use casewire_domain::{ContactId, DedupeId, LineId, MessageId};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, QueryFilter};
 
@@ -13,9 +17,9 @@ use crate::error::Error;
 use crate::transaction::Tx;
 
 /// Writes everything the batch's decisions changed. The order follows the references between tables.
-pub(crate) async fn write(tx: &Tx, state: &State) -> Result<(), Error> {
-    let writes = &state.writes;
-    let cases = writes.cases.values().map(case::ActiveModel::from).collect();
+pub(crate) async fn write(tx: &Tx, state: State) -> Result<(), Error> {
+    let State { writes, conversations, known_events, .. } = state;
+    let cases = writes.cases.into_values().map(case::ActiveModel::from).collect();
     let changed = OnConflict::column(case::Column::Id)
         .update_columns([
             case::Column::ConversationId,
@@ -28,30 +32,34 @@ pub(crate) async fn write(tx: &Tx, state: &State) -> Result<(), Error> {
         ])
         .to_owned();
     insert(tx, cases, Some(changed)).await?;
-    current_cases(tx, state).await?;
-    messages(tx, writes).await?;
-    let trail = writes.trail.iter().map(case_event::ActiveModel::from).collect();
+    let current = writes.current.keys().filter_map(|id| conversations.get(id).cloned());
+    current_cases(tx, current.collect()).await?;
+    messages(tx, writes.new_messages, writes.changed_messages).await?;
+    let trail = writes.trail.into_iter().map(case_event::ActiveModel::from).collect();
     insert(tx, trail, None).await?;
-    queue(tx, writes).await?;
-    suppressions(tx, writes).await?;
-    replies(tx, writes).await?;
-    events(tx, &writes.events, &state.known_events).await
+    queue(tx, writes.dequeued, writes.outgoing).await?;
+    suppressions(tx, writes.suppressions).await?;
+    replies(tx, writes.replies).await?;
+    events(tx, writes.events, &known_events).await
 }
 
-async fn current_cases(tx: &Tx, state: &State) -> Result<(), Error> {
-    let lanes = state.writes.current.keys().filter_map(|id| state.conversations.get(id));
-    let rows = lanes.map(conversation::ActiveModel::from).collect();
+async fn current_cases(tx: &Tx, lanes: Vec<Conversation>) -> Result<(), Error> {
+    let rows = lanes.into_iter().map(conversation::ActiveModel::from).collect();
     let changed = OnConflict::column(conversation::Column::Id)
         .update_column(conversation::Column::CurrentCaseId)
         .to_owned();
     insert(tx, rows, Some(changed)).await
 }
 
-async fn messages(tx: &Tx, writes: &Writes) -> Result<(), Error> {
-    let new = writes.new_messages.values().map(message::ActiveModel::from).collect();
+async fn messages(
+    tx: &Tx,
+    new: BTreeMap<MessageId, Message>,
+    changed: BTreeMap<MessageId, Message>,
+) -> Result<(), Error> {
+    let new = new.into_values().map(message::ActiveModel::from).collect();
     // No conflict clause: the unique keys are the guarantee that a text is stored once.
     insert(tx, new, None).await?;
-    let rows = writes.changed_messages.values().map(message::ActiveModel::from).collect();
+    let rows = changed.into_values().map(message::ActiveModel::from).collect();
     let changed = OnConflict::column(message::Column::Id)
         .update_columns([
             message::Column::ProviderSid,
@@ -66,15 +74,19 @@ async fn messages(tx: &Tx, writes: &Writes) -> Result<(), Error> {
     insert(tx, rows, Some(changed)).await
 }
 
-async fn queue(tx: &Tx, writes: &Writes) -> Result<(), Error> {
-    if !writes.dequeued.is_empty() {
-        let ids = writes.dequeued.iter().map(|id| id.0);
+async fn queue(
+    tx: &Tx,
+    dequeued: Vec<MessageId>,
+    outgoing: BTreeMap<MessageId, Outgoing>,
+) -> Result<(), Error> {
+    if !dequeued.is_empty() {
+        let ids = dequeued.iter().map(|id| id.0);
         outbox::Entity::delete_many()
             .filter(among(&tx.connection, outbox::Column::MessageId, ids))
             .exec(&tx.connection)
             .await?;
     }
-    let rows = writes.outgoing.values().map(outbox::ActiveModel::from).collect();
+    let rows = outgoing.into_values().map(outbox::ActiveModel::from).collect();
     let changed = OnConflict::column(outbox::Column::MessageId)
         .update_columns([
             outbox::Column::State,
@@ -92,10 +104,9 @@ async fn queue(tx: &Tx, writes: &Writes) -> Result<(), Error> {
     insert(tx, rows, Some(changed)).await
 }
 
-async fn suppressions(tx: &Tx, writes: &Writes) -> Result<(), Error> {
-    let rows = writes
-        .suppressions
-        .iter()
+async fn suppressions(tx: &Tx, learnt: BTreeMap<(LineId, ContactId), Suppression>) -> Result<(), Error> {
+    let rows = learnt
+        .into_iter()
         .map(|((line, contact), learnt)| suppression::ActiveModel {
             line_id: Set(line.0),
             contact_id: Set(contact.0),
@@ -118,25 +129,21 @@ async fn suppressions(tx: &Tx, writes: &Writes) -> Result<(), Error> {
     insert(tx, rows, Some(changed)).await
 }
 
-async fn replies(tx: &Tx, writes: &Writes) -> Result<(), Error> {
-    let row =
-        |(author, key, message): &(String, String, casewire_domain::MessageId)| reply_key::ActiveModel {
-            author: Set(author.clone()),
-            key: Set(key.clone()),
-            message_id: Set(message.0),
-            created_at: Set(tx.at),
-        };
-    insert(tx, writes.replies.iter().map(row).collect(), None).await
+async fn replies(tx: &Tx, replies: Vec<(String, String, MessageId)>) -> Result<(), Error> {
+    let row = |(author, key, message): (String, String, MessageId)| reply_key::ActiveModel {
+        author: Set(author),
+        key: Set(key),
+        message_id: Set(message.0),
+        created_at: Set(tx.at),
+    };
+    insert(tx, replies.into_iter().map(row).collect(), None).await
 }
 
 /// An event that was known (waiting, or dead) is brought up to date; a new one is inserted without a
 /// conflict clause, so that an event another transaction handled meanwhile undoes this whole batch.
-async fn events(
-    tx: &Tx,
-    rows: &BTreeMap<DedupeId, EventRow>,
-    known: &HashSet<DedupeId>,
-) -> Result<(), Error> {
-    let (old, new): (Vec<_>, Vec<_>) = rows.values().partition(|row| known.contains(&row.facts.dedupe_id));
+async fn events(tx: &Tx, rows: BTreeMap<DedupeId, EventRow>, known: &HashSet<DedupeId>) -> Result<(), Error> {
+    let (old, new): (Vec<_>, Vec<_>) =
+        rows.into_values().partition(|row| known.contains(&row.facts.dedupe_id));
     insert(tx, new.into_iter().map(event::ActiveModel::from).collect(), None).await?;
     for row in old {
         event::ActiveModel::from(row).update(&tx.connection).await?;

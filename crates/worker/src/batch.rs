@@ -2,6 +2,7 @@
 //! comes back as an error, so that the caller keeps the batch and waits.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use casewire_domain::command::{Command, EventFacts};
@@ -20,7 +21,7 @@ use crate::Database;
 /// doubled, by handing the same batch in again.
 pub(crate) async fn attempt(
     database: &dyn Database,
-    commands: Vec<Command>,
+    commands: Arc<[Command]>,
     go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Result<Outcome, Error>>, Error> {
     let mut results = Vec::with_capacity(commands.len());
@@ -44,17 +45,17 @@ pub(crate) async fn attempt(
             0 | 1 if slow && database.probe().await.is_err() => return Err(error),
             0 | 1 => results.push(Err(error)),
             // Each further piece with a slow command in it costs as much time as a statement may take.
-            _ if slow => put_first(&mut pieces, piece, 1),
-            whole => put_first(&mut pieces, piece, whole.div_ceil(2)),
+            _ if slow => put_first(&mut pieces, &piece, 1),
+            whole => put_first(&mut pieces, &piece, whole.div_ceil(2)),
         }
     }
     Ok(results)
 }
 
 /// Puts commands before the other pieces, so many in each.
-fn put_first(pieces: &mut VecDeque<Vec<Command>>, commands: Vec<Command>, most: usize) {
+fn put_first(pieces: &mut VecDeque<Arc<[Command]>>, commands: &[Command], most: usize) {
     for piece in commands.chunks(most).rev() {
-        pieces.push_front(piece.to_vec());
+        pieces.push_front(piece.into());
     }
 }
 
@@ -82,10 +83,11 @@ impl Patience {
 /// were handled: whoever has it must not let go of it.
 pub(crate) async fn handle(
     database: &dyn Database,
-    commands: Vec<Command>,
+    commands: impl Into<Arc<[Command]>>,
     patience: Patience,
     go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Outcome>, Error> {
+    let commands = commands.into();
     let mut results = attempt(database, commands.clone(), go_on).await?;
     for _ in 1..patience.tries {
         let is_refused = |result: &Result<_, Error>| result.as_ref().is_err_and(|it| !it.is_retryable());
@@ -104,7 +106,7 @@ pub(crate) async fn handle(
         }
     }
     let mut outcomes = Vec::with_capacity(results.len());
-    for (command, result) in commands.into_iter().zip(results) {
+    for (command, result) in commands.iter().zip(results) {
         outcomes.push(match result {
             Ok(outcome) => outcome,
             // Nothing is known against a command that was slow once.
@@ -122,11 +124,11 @@ pub(crate) async fn handle(
 /// When the event cannot even be kept so: whoever has it must not let go of it.
 pub(crate) async fn set_aside(
     database: &dyn Database,
-    event: Option<&EventFacts>,
+    event: Option<&Arc<EventFacts>>,
     reason: String,
 ) -> Result<Outcome, Error> {
     tracing::error!(event = "command_set_aside", reason, "a command cannot be carried out and is set aside");
     let Some(facts) = event.cloned() else { return Ok(Outcome::SetAside(reason)) };
-    let outcomes = database.handle(vec![Command::SetAside(facts, reason)]).await?;
+    let outcomes = database.handle([Command::SetAside(facts, reason)].into()).await?;
     outcomes.into_iter().next().ok_or(Error::Interrupted)
 }

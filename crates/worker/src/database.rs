@@ -1,5 +1,6 @@
 //! What a worker asks of the database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 #[async_trait]
 pub trait Database: Send + Sync {
     /// Decides a batch of commands in their order, all or nothing: an outcome for each.
-    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error>;
+    async fn handle(&self, commands: Arc<[Command]>) -> Result<Vec<Outcome>, Error>;
 
     /// Makes a small write, to learn whether the database is well: an error also where that takes much longer than it
     /// should. Then what was too slow is nobody's own fault.
@@ -63,7 +64,7 @@ pub trait Database: Send + Sync {
 
 #[async_trait]
 impl Database for Store {
-    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
+    async fn handle(&self, commands: Arc<[Command]>) -> Result<Vec<Outcome>, Error> {
         Store::handle(self, commands).await
     }
 

@@ -1,5 +1,7 @@
 //! A round's events as they are read: what each asks for, and the span of its handling.
 
+use std::sync::Arc;
+
 use casewire_bus::Delivery;
 use casewire_domain::command::Command;
 use casewire_runtime::{config, telemetry::trace};
@@ -17,7 +19,7 @@ pub(crate) struct Events {
     pub(crate) given_up: bool,
     pub(crate) deliveries: Vec<Delivery>,
     /// What each asks for.
-    pub(crate) commands: Vec<Command>,
+    pub(crate) commands: Arc<[Command]>,
     /// The span of each one's handling.
     pub(crate) spans: Vec<Span>,
 }
@@ -34,8 +36,8 @@ impl Events {
             command.belongs_to(trace::parent_of(&span));
             (command, span)
         };
-        let (commands, spans) = deliveries.iter().map(read).unzip();
-        Self { given_up, deliveries, commands, spans }
+        let (commands, spans): (Vec<_>, _) = deliveries.iter().map(read).unzip();
+        Self { given_up, deliveries, commands: commands.into(), spans }
     }
 
     /// The span of deciding them together: part of the first one's trace, linked to the others'.

@@ -183,7 +183,8 @@ impl Pipeline {
         let decided = batch::attempt(database, events.commands.clone(), &go_on);
         let results = decided.instrument(events.decision()).await?;
         let mut outcomes = Vec::with_capacity(results.len());
-        for ((result, delivery), command) in results.into_iter().zip(&events.deliveries).zip(&events.commands)
+        for ((result, delivery), command) in
+            results.into_iter().zip(&events.deliveries).zip(events.commands.iter())
         {
             outcomes.push(match result {
                 Ok(outcome) => Some(outcome),

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use casewire_bus::{Delivery, Undecodable};
 use casewire_domain::command::{Command, EventFacts};
@@ -17,7 +18,7 @@ pub(crate) fn command(event: &Event) -> Command {
     read.unwrap_or_else(|_| Command::SetAside(facts, "reading the event panicked".to_owned()))
 }
 
-fn read(event: &Event, facts: EventFacts) -> Command {
+fn read(event: &Event, facts: Arc<EventFacts>) -> Command {
     match event.kind {
         EventKind::Message => match webhook::inbound_text(event) {
             Ok(text) => Command::Text(facts, text),
@@ -50,15 +51,15 @@ pub(crate) fn id_of_bytes(bytes: &Undecodable) -> DedupeId {
     bytes.dedupe_id.clone().unwrap_or_else(|| DedupeId::of_content(&[&bytes.payload]))
 }
 
-fn facts_of_bytes(bytes: &Undecodable, now: DateTime<Utc>) -> EventFacts {
-    EventFacts {
+fn facts_of_bytes(bytes: &Undecodable, now: DateTime<Utc>) -> Arc<EventFacts> {
+    Arc::new(EventFacts {
         dedupe_id: id_of_bytes(bytes),
         kind: EventKind::Other,
         line: String::new(),
         received_at: now,
         raw: bytes.payload.clone(),
         trace: None,
-    }
+    })
 }
 
 /// The command that sets an event aside with nothing done to it: it came so often that it may be what ends the process.
@@ -75,15 +76,15 @@ pub(crate) fn stored(raw: &[u8]) -> Option<Command> {
     casewire_bus::decode(raw).ok().map(|event| command(&event))
 }
 
-fn facts(event: &Event) -> EventFacts {
-    EventFacts {
+fn facts(event: &Event) -> Arc<EventFacts> {
+    Arc::new(EventFacts {
         dedupe_id: event.dedupe_id.clone(),
         kind: event.kind,
         line: event.line.clone(),
         received_at: event.received_at,
         raw: casewire_bus::encode(event),
         trace: event.trace.clone(),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -128,12 +128,13 @@ impl Recorder {
 
     /// Tries once; comes back with what could not be carried out.
     async fn attempt(&self, commands: Vec<Command>) -> Result<Vec<Command>, Error> {
+        let commands: Arc<[Command]> = commands.into();
         let results = batch::attempt(self.deps.database.as_ref(), commands.clone(), &|| true).await?;
         let mut refused = Vec::new();
-        for (command, result) in commands.into_iter().zip(results) {
+        for (command, result) in commands.iter().zip(results) {
             match result {
                 Ok(outcome) => self.metrics.decided([&outcome]),
-                Err(_) => refused.push(command),
+                Err(_) => refused.push(command.clone()),
             }
         }
         self.settled.notify_one();

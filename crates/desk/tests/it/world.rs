@@ -111,7 +111,7 @@ impl World {
             },
             opt_out: None,
         };
-        self.store.handle_one(Command::Text(facts, text)).await.unwrap()
+        self.store.handle_one(Command::Text(facts.into(), text)).await.unwrap()
     }
 
     /// The number of the case a first text opens.

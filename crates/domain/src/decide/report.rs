@@ -1,6 +1,8 @@
 //! A delivery callback: how far one of our texts has come. It may come before we know that the provider
 //! took the text, twice, or late.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::{Decision, Outcome, event_row, set_aside};
@@ -17,7 +19,12 @@ use crate::suppression::Suppression;
 /// The provider's error for a contact who has opted out. Source: Twilio error 21610.
 pub(super) const OPTED_OUT: u32 = 21610;
 
-pub(super) fn decide(rules: &Rules, state: &State, facts: &EventFacts, report: &StatusReport) -> Decision {
+pub(super) fn decide(
+    rules: &Rules,
+    state: &State,
+    facts: &Arc<EventFacts>,
+    report: &StatusReport,
+) -> Decision {
     let Some(line) = rules.line(&facts.line) else {
         return set_aside(state, facts, "there is no line of this webhook id");
     };
@@ -63,7 +70,7 @@ fn find<'a>(
 }
 
 /// No text is known by this id: its own transaction may not have committed yet.
-fn wait(state: &State, facts: &EventFacts, report: &StatusReport) -> Decision {
+fn wait(state: &State, facts: &Arc<EventFacts>, report: &StatusReport) -> Decision {
     let reason = "no text of ours is known by this id".to_owned();
     let mut row = event_row(state, facts, EventOutcome::Waiting, reason);
     row.provider_sid = Some(report.provider_sid.clone());
@@ -71,7 +78,12 @@ fn wait(state: &State, facts: &EventFacts, report: &StatusReport) -> Decision {
 }
 
 /// The provider holds a second text for one message: an attempt that looked lost was not.
-fn another_text(state: &State, facts: &EventFacts, report: &StatusReport, message: &Message) -> Decision {
+fn another_text(
+    state: &State,
+    facts: &Arc<EventFacts>,
+    report: &StatusReport,
+    message: &Message,
+) -> Decision {
     let reason = "the provider has another text for this message".to_owned();
     let mut effects = vec![Effect::PutEvent(event_row(state, facts, EventOutcome::Handled, reason))];
     let attempt = report.ours.map(|(_, attempt)| attempt);
@@ -82,7 +94,7 @@ fn another_text(state: &State, facts: &EventFacts, report: &StatusReport, messag
     Decision { outcome, effects }
 }
 
-fn progressed(state: &State, facts: &EventFacts, report: &StatusReport, message: &Message) -> Decision {
+fn progressed(state: &State, facts: &Arc<EventFacts>, report: &StatusReport, message: &Message) -> Decision {
     let before = message.progress;
     let after = before.join(Progress::of(report.status, report.error_code));
     let mut effects = vec![Effect::PutEvent(event_row(state, facts, EventOutcome::Handled, None))];

@@ -1,5 +1,7 @@
 //! A customer's text: which case it is in, and what is answered without a person.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::{Decision, Outcome, event_row, set_aside, trail};
@@ -22,7 +24,7 @@ struct Arrival<'a> {
     rules: &'a Rules,
     state: &'a State,
     line: &'a Line,
-    facts: &'a EventFacts,
+    facts: &'a Arc<EventFacts>,
     text: &'a InboundText,
     contact: &'a Contact,
     conversation: &'a Conversation,
@@ -31,7 +33,7 @@ struct Arrival<'a> {
 pub(super) fn decide(
     rules: &Rules,
     state: &State,
-    facts: &EventFacts,
+    facts: &Arc<EventFacts>,
     text: &InboundText,
     mint: Mint<'_>,
 ) -> Decision {
@@ -126,25 +128,22 @@ impl Arrival<'_> {
             },
         };
         let why = Why { rule: placement.rule, passed_over: placement.passed_over };
-        let message = self.message(Some(case.id), why.clone(), mint);
-        let entry = trail(
-            self.state,
-            &case,
-            "customer",
-            kind,
-            json!(why.without_words()),
-            json!({ "message": message.id, "status": case.status }),
-        );
+        let told = json!(why.without_words());
+        let message = self.message(Some(case.id), why, mint);
+        let change = json!({ "message": message.id, "status": case.status });
+        let entry = trail(self.state, &case, "customer", kind, told, change);
         let row = event_row(self.state, self.facts, EventOutcome::Handled, None);
+        let answer = self.acknowledge(&case, kind, &message, mint);
+        let outcome = Outcome::Placed { case: case.number, rule: placement.rule };
         let mut effects = vec![
-            Effect::PutCase(case.clone()),
             Effect::SetCurrent(self.conversation.id, case.id),
-            Effect::AddMessage(message.clone()),
+            Effect::PutCase(case),
+            Effect::AddMessage(message),
             entry,
             Effect::PutEvent(row),
         ];
-        effects.extend(self.acknowledge(&case, kind, &message, mint));
-        Decision { outcome: Outcome::Placed { case: case.number, rule: placement.rule }, effects }
+        effects.extend(answer);
+        Decision { outcome, effects }
     }
 
     /// The case a text joins: the one it names, else its conversation's current one while that is not closed.

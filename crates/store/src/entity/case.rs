@@ -80,8 +80,8 @@ impl TryFrom<Model> for Case {
     }
 }
 
-impl From<&Case> for ActiveModel {
-    fn from(case: &Case) -> Self {
+impl From<Case> for ActiveModel {
+    fn from(case: Case) -> Self {
         Self {
             id: Set(case.id.0),
             workspace_id: Set(case.workspace_id.0),
@@ -90,7 +90,7 @@ impl From<&Case> for ActiveModel {
             line_id: Set(case.line_id.0),
             contact_id: Set(case.contact_id.0),
             status: Set(case.status.as_str().to_owned()),
-            subject: Set(case.subject.reveal().to_owned()),
+            subject: Set(case.subject.into_revealed()),
             opened_at: Set(case.opened_at),
             updated_at: Set(case.updated_at),
             closed_at: Set(case.closed_at),

@@ -34,15 +34,15 @@ impl Related<super::case::Entity> for Entity {
     }
 }
 
-impl From<&TrailEntry> for ActiveModel {
-    fn from(entry: &TrailEntry) -> Self {
+impl From<TrailEntry> for ActiveModel {
+    fn from(entry: TrailEntry) -> Self {
         Self {
             id: NotSet,
             case_id: Set(entry.case_id.0),
-            actor: Set(entry.actor.clone()),
+            actor: Set(entry.actor),
             kind: Set(entry.kind.as_str().to_owned()),
-            why: Set(entry.why.clone()),
-            change: Set(entry.change.clone()),
+            why: Set(entry.why),
+            change: Set(entry.change),
             at: Set(entry.at),
         }
     }

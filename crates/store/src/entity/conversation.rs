@@ -34,12 +34,12 @@ impl From<Model> for Conversation {
     }
 }
 
-impl From<&Conversation> for ActiveModel {
-    fn from(conversation: &Conversation) -> Self {
+impl From<Conversation> for ActiveModel {
+    fn from(conversation: Conversation) -> Self {
         Self {
             id: Set(conversation.id.0),
             line_id: Set(conversation.line_id.0),
-            key: Set(conversation.key.reveal().to_owned()),
+            key: Set(conversation.key.into_revealed()),
             contact_id: Set(conversation.contact_id.0),
             current_case_id: Set(conversation.current_case_id.map(|case| case.0)),
         }

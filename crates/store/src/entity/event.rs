@@ -25,8 +25,8 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl From<&EventRow> for ActiveModel {
-    fn from(row: &EventRow) -> Self {
+impl From<EventRow> for ActiveModel {
+    fn from(row: EventRow) -> Self {
         Self {
             dedupe_id: Set(row.facts.dedupe_id.as_str().to_owned()),
             kind: Set(row.facts.kind.as_str().to_owned()),
@@ -34,8 +34,8 @@ impl From<&EventRow> for ActiveModel {
             received_at: Set(row.facts.received_at),
             handled_at: Set(row.handled_at),
             outcome: Set(row.outcome.as_str().to_owned()),
-            reason: Set(row.reason.clone()),
-            provider_sid: Set(row.provider_sid.clone()),
+            reason: Set(row.reason),
+            provider_sid: Set(row.provider_sid),
             raw: Set(Some(row.facts.raw.clone())),
         }
     }

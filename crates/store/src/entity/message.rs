@@ -96,8 +96,8 @@ impl TryFrom<Model> for Message {
     }
 }
 
-impl From<&Message> for ActiveModel {
-    fn from(message: &Message) -> Self {
+impl From<Message> for ActiveModel {
+    fn from(message: Message) -> Self {
         let (seen, error) = message.progress.to_stored();
         let status = match message.direction {
             Direction::Inbound => RECEIVED,
@@ -111,11 +111,11 @@ impl From<&Message> for ActiveModel {
             contact_id: Set(message.contact_id.0),
             case_id: Set(message.case_id.map(|case| case.0)),
             direction: Set(message.direction.as_str().to_owned()),
-            provider_sid: Set(message.provider_sid.clone()),
-            body: Set(message.body.reveal().to_owned()),
+            provider_sid: Set(message.provider_sid),
+            body: Set(message.body.into_revealed()),
             media: Set(serde_json::json!(message.media)),
             automatic: Set(message.automatic),
-            author: Set(message.author.clone()),
+            author: Set(message.author),
             cause_id: Set(message.cause_id.map(|cause| cause.0)),
             status: Set(status.to_owned()),
             seen: Set(seen.into()),
@@ -125,7 +125,7 @@ impl From<&Message> for ActiveModel {
             why: Set(serde_json::json!(message.why)),
             received_at: Set(message.received_at),
             processed_at: Set(message.processed_at),
-            trace: Set(message.trace.as_ref().map(|trace| trace.as_str().to_owned())),
+            trace: Set(message.trace.map(|trace| trace.as_str().to_owned())),
         }
     }
 }

@@ -58,8 +58,8 @@ impl TryFrom<Model> for Outgoing {
     }
 }
 
-impl From<&Outgoing> for ActiveModel {
-    fn from(outgoing: &Outgoing) -> Self {
+impl From<Outgoing> for ActiveModel {
+    fn from(outgoing: Outgoing) -> Self {
         let settling = &outgoing.settling;
         Self {
             message_id: Set(outgoing.message_id.0),

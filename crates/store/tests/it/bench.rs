@@ -193,7 +193,7 @@ pub(crate) fn text(line: &str, from: &str, body: &str, provider_sid: &str) -> Co
         location: Location { city: Some("SEATTLE".into()), state: Some("WA".into()), ..Location::default() },
         opt_out: None,
     };
-    Command::Text(facts(line, EventKind::Message, format!("i:{ACCOUNT}:{provider_sid}")), text)
+    Command::Text(facts(line, EventKind::Message, format!("i:{ACCOUNT}:{provider_sid}")).into(), text)
 }
 
 pub(crate) fn report(provider_sid: &str, status: DeliveryStatus, ours: Option<(MessageId, u32)>) -> Command {
@@ -208,5 +208,5 @@ pub(crate) fn report_on(
 ) -> Command {
     let id = format!("s:{line}:{provider_sid}:{}:", status.as_str());
     let report = StatusReport { provider_sid: provider_sid.into(), status, error_code: None, ours };
-    Command::Status(facts(line, EventKind::MessageStatus, id), report)
+    Command::Status(facts(line, EventKind::MessageStatus, id).into(), report)
 }

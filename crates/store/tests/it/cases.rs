@@ -17,6 +17,8 @@ on_both! {
 }
 
 mod story {
+    use std::sync::Arc;
+
     use casewire_domain::DeliveryStatus;
     use casewire_domain::case::CaseStatus;
     use casewire_domain::command::Command;
@@ -106,7 +108,7 @@ mod story {
         let ago = |body: &str, seconds: i64| {
             let mut command = text("main", HEATHER, body, &sid());
             if let Command::Text(facts, _) = &mut command {
-                facts.received_at = now - chrono::TimeDelta::seconds(seconds);
+                Arc::make_mut(facts).received_at = now - chrono::TimeDelta::seconds(seconds);
             }
             command
         };
@@ -129,7 +131,7 @@ mod story {
         let mut refused = report(&sid, DeliveryStatus::Failed, Some((claimed[0].message_id, 1)));
         let Command::Status(facts, told) = &mut refused else { unreachable!() };
         told.error_code = Some(21_610);
-        facts.received_at -= chrono::TimeDelta::hours(1);
+        Arc::make_mut(facts).received_at -= chrono::TimeDelta::hours(1);
         bench.text(HEATHER, "START").await;
         bench.store.handle_one(refused).await.unwrap();
         assert!(!bench.case(case).await.opted_out);

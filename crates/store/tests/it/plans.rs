@@ -24,7 +24,7 @@ async fn a_statement_planned_on_empty_tables_reads_no_whole_table_once_they_are_
     for batch in 0..BATCHES {
         let from = |n| format!("+1206{:07}", 2_000_000 + batch * TEXTS + n);
         let texts = (0..TEXTS).map(|n| text("main", &from(n), "my heater is broken", &sid()));
-        store.handle(texts.collect()).await.unwrap();
+        store.handle(texts.collect::<Vec<_>>()).await.unwrap();
         store.claim(Claim { most: 1, ..claim() }).await.unwrap();
         store.lost_attempts(1).await.unwrap();
         let minute = Duration::from_secs(60);

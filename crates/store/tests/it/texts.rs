@@ -18,6 +18,7 @@ on_both! {
 
 mod story {
     use std::collections::HashSet;
+    use std::sync::Arc;
 
     use casewire_domain::DedupeId;
     use casewire_domain::command::Command;
@@ -43,14 +44,14 @@ mod story {
         let sid = sid();
         bench.store.handle_one(text("main", HEATHER, "hello", &sid)).await.unwrap();
         let Command::Text(mut facts, again) = text("main", HEATHER, "hello", &sid) else { unreachable!() };
-        facts.dedupe_id = DedupeId::new("h:another").unwrap();
+        Arc::make_mut(&mut facts).dedupe_id = DedupeId::new("h:another").unwrap();
         let again = Command::Text(facts, again);
         assert_eq!(bench.store.handle_one(again).await.unwrap(), Outcome::Duplicate);
     }
 
     pub(super) async fn a_batch_places_its_texts_in_order(bench: Bench) {
         let bodies: Vec<String> = (0..50).map(|i| format!("text {i}")).collect();
-        let batch = bodies.iter().map(|body| text("main", HEATHER, body, &sid())).collect();
+        let batch: Vec<_> = bodies.iter().map(|body| text("main", HEATHER, body, &sid())).collect();
         let outcomes = bench.store.handle(batch).await.unwrap();
         let cases: HashSet<_> = outcomes
             .iter()
@@ -102,7 +103,7 @@ mod story {
                     for round in 0..5 {
                         // The same twenty people in another order each time.
                         let people = (0..20).map(|i| (i * 7 + worker * 3 + round) % 20);
-                        let batch = people
+                        let batch: Vec<_> = people
                             .map(|i| text("main", &format!("+120655502{i:02}"), "hi", &sid()))
                             .collect();
                         store.handle(batch).await.unwrap();
@@ -136,7 +137,7 @@ mod story {
         let mut early = text("main", HEATHER, "my heater is broken", &sid());
         let case = bench.placed(HEATHER, "hello?").await;
         let Command::Text(facts, _) = &mut early else { unreachable!() };
-        facts.received_at -= chrono::TimeDelta::minutes(5);
+        Arc::make_mut(facts).received_at -= chrono::TimeDelta::minutes(5);
         bench.store.handle_one(early).await.unwrap();
         let view = bench.case(case).await;
         assert_eq!(view.messages[0].message.body.reveal(), "my heater is broken");
@@ -144,7 +145,8 @@ mod story {
     }
 
     pub(super) async fn case_numbers_are_given_once(bench: Bench) {
-        let batch = (0..250).map(|i| text("main", &format!("+1206555{i:04}"), "hi", &sid())).collect();
+        let batch: Vec<_> =
+            (0..250).map(|i| text("main", &format!("+1206555{i:04}"), "hi", &sid())).collect();
         bench.store.handle(batch).await.unwrap();
         let other = Store::open(&bench.config).await.unwrap();
         let outcome = other.handle_one(text("main", "+12065559999", "hi", &sid())).await.unwrap();

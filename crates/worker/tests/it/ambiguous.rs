@@ -104,7 +104,7 @@ async fn queue(bench: &Bench, texts: usize) -> Result<()> {
     for first in (0..people).step_by(BATCH) {
         let batch =
             (first..people.min(first + BATCH)).map(|i| texted("main", &recipient(i), "my heater is broken"));
-        let outcomes = bench.store.handle(batch.collect()).await?;
+        let outcomes = bench.store.handle(batch.collect::<Vec<_>>()).await?;
         // The last ones: the first are never taken in the large run.
         let answered = outcomes.iter().skip((people - talkative).saturating_sub(first));
         let replies = answered.map(|outcome| match outcome {

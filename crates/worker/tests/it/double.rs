@@ -1,5 +1,6 @@
 //! A database with somebody before it who may answer in its place.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ impl Fate {
 
 #[async_trait]
 impl casewire_worker::Database for Double {
-    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
+    async fn handle(&self, commands: Arc<[Command]>) -> Result<Vec<Outcome>, Error> {
         let fate = (self.handle)(&commands);
         fate.comes().await?;
         self.store.handle(commands).await

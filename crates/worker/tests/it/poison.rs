@@ -93,7 +93,7 @@ async fn a_replay(bench: &Bench, body: &str) -> Result<Uuid> {
         raw: casewire_bus::encode(&event),
         trace: None,
     };
-    bench.store.handle_one(Command::SetAside(facts, "it was delivered too often".to_owned())).await?;
+    bench.store.handle_one(Command::SetAside(facts.into(), "it was delivered too often".to_owned())).await?;
     Ok(bench.store.request_replay(&event.dedupe_id).await?)
 }
 

@@ -13,7 +13,7 @@ async fn a_line_keeps_its_rate_and_another_is_not_held_up() -> Result<()> {
     const TEXTS: usize = 80;
     let (bench, _worker) = Bench::start().await?;
     bench.add_line("slow", "+15550004444", 20).await?;
-    let texts = (0..TEXTS).map(|i| texted("slow", &person(i), "hello")).collect();
+    let texts: Vec<_> = (0..TEXTS).map(|i| texted("slow", &person(i), "hello")).collect();
     bench.store.handle(texts).await?;
     let begun = Instant::now();
     let (accepted, to_heather) = (|| bench.accepted().len(), || bench.accepted_for(HEATHER).len());

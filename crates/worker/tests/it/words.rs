@@ -78,7 +78,7 @@ pub(crate) fn texted(line: &str, from: &str, body: &str) -> Command {
         location: Location::default(),
         opt_out: None,
     };
-    Command::Text(facts, text)
+    Command::Text(facts.into(), text)
 }
 
 /// An agent's reply.

@@ -61,7 +61,7 @@ fn text() -> impl Strategy<Value = Command> {
                 provider_sid,
             };
             let id = format!("i:{}:{}", line.len() % 4, text.provider_sid);
-            Command::Text(facts(line, EventKind::Message, id, at), text)
+            Command::Text(facts(line, EventKind::Message, id, at).into(), text)
         },
     )
 }
@@ -71,7 +71,7 @@ fn report() -> impl Strategy<Value = Command> {
     (select(&LINES[..]), sid(), status(), code(), ours).prop_map(|(line, sid, status, error_code, ours)| {
         let id = format!("s:{line}:{sid}:{}:{error_code:?}", status.as_str());
         let report = StatusReport { provider_sid: sid, status, error_code, ours };
-        Command::Status(facts(line, EventKind::MessageStatus, id, Bench::new().now), report)
+        Command::Status(facts(line, EventKind::MessageStatus, id, Bench::new().now).into(), report)
     })
 }
 
@@ -104,7 +104,7 @@ fn command() -> impl Strategy<Value = Command> {
     let set = (number(), select(vec![CaseStatus::Open, CaseStatus::Pending, CaseStatus::Closed]))
         .prop_map(|(case, status)| Command::SetStatus { case, status, actor: ANNA.into() });
     let other = (sid(), any::<bool>()).prop_map(|(sid, readable)| {
-        let facts = facts(MAIN, EventKind::Other, format!("h:{sid}"), Bench::new().now);
+        let facts = facts(MAIN, EventKind::Other, format!("h:{sid}"), Bench::new().now).into();
         if readable { Command::Record(facts) } else { Command::SetAside(facts, "unreadable".into()) }
     });
     prop_oneof![6 => text(), 3 => report(), 3 => attempted(), 2 => reply(), 2 => set, 1 => other]

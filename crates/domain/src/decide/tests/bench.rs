@@ -43,7 +43,7 @@ pub(super) struct Draft {
 
 impl From<Draft> for Command {
     fn from(draft: Draft) -> Self {
-        Command::Text(draft.facts, draft.text)
+        Command::Text(draft.facts.into(), draft.text)
     }
 }
 
@@ -76,7 +76,8 @@ pub(super) fn reported(outcome: &Outcome) -> Option<(bool, bool)> {
 
 pub(super) fn facts(line: &str, kind: EventKind, id: String, at: DateTime<Utc>) -> EventFacts {
     let dedupe_id = DedupeId::new(id).unwrap();
-    EventFacts { dedupe_id, kind, line: line.into(), received_at: at, raw: b"raw".to_vec(), trace: None }
+    let (line, raw) = (line.into(), b"raw".to_vec());
+    EventFacts { dedupe_id, kind, line, received_at: at, raw, trace: None }
 }
 
 pub(super) fn accepted(sid: &str) -> AttemptOutcome {
@@ -223,7 +224,7 @@ impl Bench {
     ) -> Command {
         let id = format!("s:{line}:{sid}:{}:{}", status.as_str(), error_code.unwrap_or_default());
         let report = StatusReport { provider_sid: sid.into(), status, error_code, ours };
-        Command::Status(facts(line, EventKind::MessageStatus, id, self.now), report)
+        Command::Status(facts(line, EventKind::MessageStatus, id, self.now).into(), report)
     }
 
     /// A case whose acknowledgement is on its way, in its first attempt.

@@ -1,5 +1,6 @@
 //! The database as one process sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ impl SimDatabase {
 
 #[async_trait]
 impl Database for SimDatabase {
-    async fn handle(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, Error> {
+    async fn handle(&self, commands: Arc<[Command]>) -> Result<Vec<Outcome>, Error> {
         let handle = |world: &mut World| {
             let at = world.database_now();
             let outcomes = world.tables.handle(&commands, at);
