@@ -4,12 +4,12 @@
 
 mod settling;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use casewire_domain::event::DedupeId;
 use casewire_domain::plan::Keys;
 use casewire_domain::state::{EventOutcome, State};
-use casewire_domain::{ContactId, LineId, MessageId};
+use casewire_domain::{Address, ContactId, LineId, MessageId, WorkspaceId};
 use chrono::TimeDelta;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -43,11 +43,11 @@ pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys) -> Result<State, E
 
 /// Contacts by address; those that do not exist yet are made, in the order of their addresses.
 async fn contacts(tx: &Tx, inner: &Inner, keys: &Keys, state: &mut State) -> Result<(), Error> {
-    known_contacts(tx, keys, state).await?;
-    let missing: Vec<_> = keys
-        .contacts
+    known_contacts(tx, keys.contacts.keys(), state).await?;
+    let missing: Vec<_> =
+        keys.contacts.iter().filter(|(key, _)| !state.contacts_by_address.contains_key(key)).collect();
+    let rows = missing
         .iter()
-        .filter(|(key, _)| !state.contacts_by_address.contains_key(key))
         .map(|((workspace, address), draft)| contact::ActiveModel {
             id: Set((inner.mint)()),
             workspace_id: Set(workspace.0),
@@ -62,16 +62,21 @@ async fn contacts(tx: &Tx, inner: &Inner, keys: &Keys, state: &mut State) -> Res
     }
     let or_not =
         OnConflict::columns([contact::Column::WorkspaceId, contact::Column::Address]).do_nothing().to_owned();
-    insert(tx, missing, Some(or_not)).await?;
-    known_contacts(tx, keys, state).await
+    insert(tx, rows, Some(or_not)).await?;
+    known_contacts(tx, missing.into_iter().map(|(key, _)| key), state).await
 }
 
-async fn known_contacts(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error> {
-    if keys.contacts.is_empty() {
+async fn known_contacts<'k>(
+    tx: &Tx,
+    wanted: impl Iterator<Item = &'k (WorkspaceId, Address)>,
+    state: &mut State,
+) -> Result<(), Error> {
+    let wanted: HashSet<_> = wanted.collect();
+    if wanted.is_empty() {
         return Ok(());
     }
     // In every workspace; which are ours is looked at here: see the index `contact_address`.
-    let addresses = keys.contacts.keys().map(|(_, address)| address.reveal());
+    let addresses = wanted.iter().map(|(_, address)| address.reveal());
     let rows = contact::Entity::find()
         .filter(among(&tx.connection, contact::Column::Address, addresses))
         .all(&tx.connection)
@@ -79,7 +84,7 @@ async fn known_contacts(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), E
     for row in rows {
         let known = casewire_domain::contact::Contact::from(row);
         let key = (known.workspace_id, known.address.clone());
-        if keys.contacts.contains_key(&key) {
+        if wanted.contains(&key) {
             state.contacts_by_address.insert(key, known.id);
             state.contacts.insert(known.id, known);
         }
@@ -90,7 +95,7 @@ async fn known_contacts(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), E
 /// The ids of all conversations the batch decides on: those of its texts (made where they do not exist
 /// yet), those of their current cases, and those of the cases it names.
 async fn conversations(tx: &Tx, inner: &Inner, keys: &Keys, state: &State) -> Result<BTreeSet<Uuid>, Error> {
-    let wanted: HashMap<(LineId, ContactId), &str> = keys
+    let wanted: BTreeMap<(LineId, ContactId), &str> = keys
         .conversations
         .iter()
         .filter_map(|(line, workspace, address)| {
@@ -99,11 +104,10 @@ async fn conversations(tx: &Tx, inner: &Inner, keys: &Keys, state: &State) -> Re
         })
         .collect();
     let mut lanes = known_conversations(tx, &wanted).await?;
-    let mut missing: Vec<_> = wanted.iter().filter(|(lane, _)| !lanes.contains_key(lane)).collect();
+    let missing: BTreeMap<_, _> = wanted.into_iter().filter(|(lane, _)| !lanes.contains_key(lane)).collect();
     if !missing.is_empty() {
-        missing.sort();
         let rows = missing
-            .into_iter()
+            .iter()
             .map(|((line, contact), key)| conversation::ActiveModel {
                 id: Set((inner.mint)()),
                 line_id: Set(line.0),
@@ -116,7 +120,7 @@ async fn conversations(tx: &Tx, inner: &Inner, keys: &Keys, state: &State) -> Re
             .do_nothing()
             .to_owned();
         insert(tx, rows, Some(or_not)).await?;
-        lanes = known_conversations(tx, &wanted).await?;
+        lanes.extend(known_conversations(tx, &missing).await?);
     }
     let mut ids: BTreeSet<Uuid> = lanes.values().copied().collect();
     if !keys.case_numbers.is_empty() {
@@ -134,7 +138,7 @@ async fn conversations(tx: &Tx, inner: &Inner, keys: &Keys, state: &State) -> Re
 
 async fn known_conversations(
     tx: &Tx,
-    wanted: &HashMap<(LineId, ContactId), &str>,
+    wanted: &BTreeMap<(LineId, ContactId), &str>,
 ) -> Result<HashMap<(LineId, ContactId), Uuid>, Error> {
     if wanted.is_empty() {
         return Ok(HashMap::new());
