@@ -5,8 +5,8 @@
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, OnConflict, PostgresQueryBuilder, Query};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable,
-    Statement, Value,
+    ActiveModelTrait, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, DbErr, EntityTrait,
+    IntoActiveModel, Iterable, Statement, Value,
 };
 
 use crate::error::Error;
@@ -66,8 +66,9 @@ async fn insert_arrays<A: ActiveModelTrait>(
 ) -> Result<(), Error> {
     for Alike { columns, values } in alike(rows) {
         let mut rows = Query::select();
-        for place in 1..=columns.len() {
-            rows.expr(Expr::cust(format!("unnest(${place})")));
+        for (place, column) in (1..).zip(&columns) {
+            let cast = if is_json(column) { "::jsonb" } else { "" };
+            rows.expr(Expr::cust(format!("unnest(${place}){cast}")));
         }
         let mut insert = Query::insert();
         insert.into_table(A::Entity::default()).columns(columns).select_from(rows).map_err(mismatch)?;
@@ -99,9 +100,21 @@ fn alike<A: ActiveModelTrait>(rows: Vec<A>) -> Vec<Alike<A>> {
             groups.len() - 1
         });
         let columns = groups[place].1.values.iter_mut();
-        columns.zip(values.drain(..).flatten()).for_each(|(column, value)| column.push(value));
+        columns.zip(values.drain(..).flatten()).for_each(|(column, value)| column.push(flat(value)));
     }
     groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn is_json(column: &impl ColumnTrait) -> bool {
+    *column.def().get_column_type() == ColumnType::JsonBinary
+}
+
+/// JSON as text, for the database to read: what is handed to it is copied on its way, and a tree of JSON piece by piece.
+fn flat(value: Value) -> Value {
+    match value {
+        Value::Json(Some(tree)) => Value::from(tree.to_string()),
+        other => other,
+    }
 }
 
 /// Values of one type, none of them null.
