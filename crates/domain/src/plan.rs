@@ -15,6 +15,9 @@ use crate::text::Text;
 /// What a batch of commands must know: the keys of the rows to lock and to load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
+    /// Whether a text that comes in may be known already. Nearly none is, and where one is, the unique keys of what is
+    /// written tell: only then is each looked up.
+    pub doubtful: bool,
     /// Events that may have been handled before.
     pub events: BTreeSet<DedupeId>,
     /// Contacts by address, made where they do not exist yet.
@@ -45,13 +48,14 @@ pub struct ContactDraft {
 
 /// What this command must know, added to what the batch must know already.
 pub fn plan(rules: &Rules, command: &Command, keys: &mut Keys) {
-    if let Some(event) = command.event() {
+    let looked_up = keys.doubtful || !matches!(command, Command::Text(..));
+    if let Some(event) = command.event().filter(|_| looked_up) {
         keys.events.insert(event.dedupe_id.clone());
     }
     match command {
         Command::Text(facts, text) => {
             let Some(line) = rules.line(&facts.line) else { return };
-            keys.sids.insert(text.provider_sid.clone());
+            keys.sids.extend(looked_up.then(|| text.provider_sid.clone()));
             let Ok(address) = Address::parse(&text.from, line.region) else { return };
             keys.case_numbers.extend(case_numbers(text.body.reveal()));
             keys.conversations.insert((line.id, line.workspace_id, address.clone()));

@@ -23,7 +23,7 @@ impl Store {
         let commands = commands.into();
         let mut tries = 1;
         loop {
-            match self.handle_once(commands.clone()).await {
+            match self.handle_once(commands.clone(), tries > 1).await {
                 Err(Error::Conflict(_)) if tries < CONFLICT_TRIES => tries += 1,
                 result => return result.map_err(Error::persistent),
             }
@@ -36,15 +36,16 @@ impl Store {
         outcomes.into_iter().next().ok_or(Error::Interrupted)
     }
 
-    async fn handle_once(&self, commands: Arc<[Command]>) -> Result<Vec<Outcome>, Error> {
+    /// `doubtful` as [`Keys::doubtful`].
+    async fn handle_once(&self, commands: Arc<[Command]>, doubtful: bool) -> Result<Vec<Outcome>, Error> {
         let texts = commands.iter().filter(|command| matches!(command, Command::Text(..))).count();
-        // Numbers taken for a batch that fails are lost: a gap, and never a number twice.
         let numbers = self.case_numbers(texts).await?;
-        let (outcomes, unused) = self
+        let taken = numbers.clone();
+        let decided = self
             .in_tx(move |tx, inner| {
                 Box::pin(async move {
                     let rules = inner.rules.read(&tx.connection).await?;
-                    let mut state = load_for(tx, inner, &rules, &commands).await?;
+                    let mut state = load_for(tx, inner, &rules, &commands, doubtful).await?;
                     state.free_numbers = numbers;
                     let outcomes = fold(inner, &rules, &mut state, &commands);
                     let unused = std::mem::take(&mut state.free_numbers);
@@ -52,14 +53,32 @@ impl Store {
                     Ok((outcomes, unused))
                 })
             })
-            .await?;
-        self.inner.numbers.give_back(unused);
-        Ok(outcomes)
+            .await;
+        match decided {
+            Ok((outcomes, unused)) => {
+                self.inner.numbers.give_back(unused);
+                Ok(outcomes)
+            }
+            Err(error) => {
+                // What was in conflict was not committed. Of other failures nobody knows, and the numbers are lost: a
+                // gap, and never a number twice.
+                if matches!(error, Error::Conflict(_)) {
+                    self.inner.numbers.give_back(taken);
+                }
+                Err(error)
+            }
+        }
     }
 }
 
-async fn load_for(tx: &Tx, inner: &Inner, rules: &Rules, commands: &[Command]) -> Result<State, Error> {
-    let mut keys = Keys::default();
+async fn load_for(
+    tx: &Tx,
+    inner: &Inner,
+    rules: &Rules,
+    commands: &[Command],
+    doubtful: bool,
+) -> Result<State, Error> {
+    let mut keys = Keys { doubtful, ..Keys::default() };
     for command in commands {
         plan(rules, command, &mut keys);
     }

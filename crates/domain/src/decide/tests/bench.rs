@@ -107,7 +107,7 @@ impl Bench {
     /// Decides a batch as the store does: plan, load, fold, keep.
     pub(super) fn batch(&mut self, commands: &[Command]) -> Vec<Outcome> {
         let rules = Rules::new(self.lines.clone());
-        let mut keys = Keys::default();
+        let mut keys = Keys { doubtful: true, ..Keys::default() };
         commands.iter().for_each(|command| plan(&rules, command, &mut keys));
         let texts = commands.iter().filter(|command| matches!(command, Command::Text(..))).count();
         let mut state = self.shelf.load(&keys, self.now, u32::try_from(texts).unwrap());
