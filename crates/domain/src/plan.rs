@@ -4,24 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
 use crate::command::Command;
-use crate::contact::{generated_email, generated_name};
 use crate::event::DedupeId;
 use crate::id::{CaseNumber, LineId, MessageId, WorkspaceId};
+use crate::inbound::Location;
 use crate::line::Rules;
 use crate::outbox::AttemptOutcome;
 use crate::reference::case_numbers;
-use crate::text::Text;
 
 /// What a batch of commands must know: the keys of the rows to lock and to load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keys {
+pub struct Keys<'c> {
     /// Whether a text that comes in may be known already. Nearly none is, and where one is, the unique keys of what is
     /// written tell: only then is each looked up.
     pub doubtful: bool,
     /// Events that may have been handled before.
     pub events: BTreeSet<DedupeId>,
-    /// Contacts by address, made where they do not exist yet.
-    pub contacts: BTreeMap<(WorkspaceId, Address), ContactDraft>,
+    /// Contacts by address, made where they do not exist yet, with where the first text says it came from.
+    pub contacts: BTreeMap<(WorkspaceId, Address), &'c Location>,
     /// Conversations by line and contact, made where they do not exist yet.
     pub conversations: BTreeSet<(LineId, WorkspaceId, Address)>,
     /// Cases that are named.
@@ -37,17 +36,8 @@ pub struct Keys {
     pub replies: BTreeSet<(String, String)>,
 }
 
-/// A contact as it is made when its first text arrives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContactDraft {
-    /// What to call them.
-    pub name: Text,
-    /// Their generated e-mail.
-    pub email: Text,
-}
-
 /// What this command must know, added to what the batch must know already.
-pub fn plan(rules: &Rules, command: &Command, keys: &mut Keys) {
+pub fn plan<'c>(rules: &Rules, command: &'c Command, keys: &mut Keys<'c>) {
     let looked_up = keys.doubtful || !matches!(command, Command::Text(..));
     if let Some(event) = command.event().filter(|_| looked_up) {
         keys.events.insert(event.dedupe_id.clone());
@@ -59,10 +49,7 @@ pub fn plan(rules: &Rules, command: &Command, keys: &mut Keys) {
             let Ok(address) = Address::parse(&text.from, line.region) else { return };
             keys.case_numbers.extend(case_numbers(text.body.reveal()));
             keys.conversations.insert((line.id, line.workspace_id, address.clone()));
-            keys.contacts.entry((line.workspace_id, address.clone())).or_insert_with(|| ContactDraft {
-                name: generated_name(&address, &text.location),
-                email: generated_email(&address),
-            });
+            keys.contacts.entry((line.workspace_id, address)).or_insert(&text.location);
         }
         Command::Status(_, report) => {
             keys.messages.extend(report.ours.map(|(message, _)| message));

@@ -1,7 +1,7 @@
 //! What is known while a batch is decided: what was loaded, changed by every decision so far. The changes
 //! are kept apart, to be written in a few bulk statements.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -130,17 +130,17 @@ pub struct EventRow {
     pub handled_at: DateTime<Utc>,
 }
 
-/// Everything a batch must write, each row once in its last state.
+/// Everything a batch must write, each row once: cases and messages as [`State`] has them in the end.
 #[derive(Clone, Debug, Default)]
 pub struct Writes {
     /// New and changed cases.
-    pub cases: BTreeMap<CaseId, Case>,
+    pub cases: BTreeSet<CaseId>,
     /// Current cases of conversations, where it is another one than it was.
     pub current: BTreeMap<ConversationId, CaseId>,
     /// New messages, in order.
-    pub new_messages: BTreeMap<MessageId, Message>,
+    pub new_messages: BTreeSet<MessageId>,
     /// Messages with changed progress.
-    pub changed_messages: BTreeMap<MessageId, Message>,
+    pub changed_messages: BTreeSet<MessageId>,
     /// Outbox rows to put.
     pub outgoing: BTreeMap<MessageId, Outgoing>,
     /// Outbox rows to delete.
@@ -234,7 +234,7 @@ impl State {
             self.free_numbers.pop_front();
         }
         self.case_numbers.insert(case.number, case.id);
-        self.writes.cases.insert(case.id, case.clone());
+        self.writes.cases.insert(case.id);
         self.cases.insert(case.id, case);
     }
 
@@ -248,9 +248,9 @@ impl State {
         }
         // What this batch added and then changed is added as it is in the end.
         let writes = &mut self.writes;
-        let new = new || writes.new_messages.contains_key(&message.id);
+        let new = new || writes.new_messages.contains(&message.id);
         let kept = if new { &mut writes.new_messages } else { &mut writes.changed_messages };
-        kept.insert(message.id, message.clone());
+        kept.insert(message.id);
         self.messages.insert(message.id, message);
     }
 

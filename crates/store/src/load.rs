@@ -6,6 +6,7 @@ mod settling;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use casewire_domain::contact::{generated_email, generated_name};
 use casewire_domain::event::DedupeId;
 use casewire_domain::plan::Keys;
 use casewire_domain::state::{EventOutcome, State};
@@ -22,7 +23,7 @@ use crate::error::Error;
 use crate::transaction::Tx;
 
 /// What the batch must know, its conversations locked.
-pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys) -> Result<State, Error> {
+pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys<'_>) -> Result<State, Error> {
     let mut state = State::default();
     contacts(tx, inner, keys, &mut state).await?;
     let mut lanes = conversations(tx, inner, keys, &state).await?;
@@ -42,18 +43,18 @@ pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys) -> Result<State, E
 }
 
 /// Contacts by address; those that do not exist yet are made, in the order of their addresses.
-async fn contacts(tx: &Tx, inner: &Inner, keys: &Keys, state: &mut State) -> Result<(), Error> {
+async fn contacts(tx: &Tx, inner: &Inner, keys: &Keys<'_>, state: &mut State) -> Result<(), Error> {
     known_contacts(tx, keys.contacts.keys(), state).await?;
     let missing: Vec<_> =
         keys.contacts.iter().filter(|(key, _)| !state.contacts_by_address.contains_key(key)).collect();
     let rows = missing
         .iter()
-        .map(|((workspace, address), draft)| contact::ActiveModel {
+        .map(|((workspace, address), location)| contact::ActiveModel {
             id: Set((inner.mint)()),
             workspace_id: Set(workspace.0),
             address: Set(address.reveal().to_owned()),
-            name: Set(draft.name.reveal().to_owned()),
-            email: Set(draft.email.reveal().to_owned()),
+            name: Set(generated_name(address, location).into_revealed()),
+            email: Set(generated_email(address).into_revealed()),
             created_at: Set(tx.at),
         })
         .collect();
@@ -94,7 +95,12 @@ async fn known_contacts<'k>(
 
 /// The ids of all conversations the batch decides on: those of its texts (made where they do not exist
 /// yet), those of their current cases, and those of the cases it names.
-async fn conversations(tx: &Tx, inner: &Inner, keys: &Keys, state: &State) -> Result<BTreeSet<Uuid>, Error> {
+async fn conversations(
+    tx: &Tx,
+    inner: &Inner,
+    keys: &Keys<'_>,
+    state: &State,
+) -> Result<BTreeSet<Uuid>, Error> {
     let wanted: BTreeMap<(LineId, ContactId), &str> = keys
         .conversations
         .iter()
@@ -155,7 +161,7 @@ async fn known_conversations(
     Ok(lanes.filter(|(lane, _)| wanted.contains_key(lane)).collect())
 }
 
-fn numbers(keys: &Keys) -> impl Iterator<Item = i32> + '_ {
+fn numbers(keys: &Keys<'_>) -> impl Iterator<Item = i32> {
     keys.case_numbers.iter().filter_map(|number| i32::try_from(number.value()).ok())
 }
 
@@ -179,7 +185,7 @@ async fn lock_conversations(tx: &Tx, ids: BTreeSet<Uuid>, state: &mut State) -> 
 
 /// A case can be current in two conversations (its customer named it on another line), so that the lock on
 /// one of them is not enough to change it: the case's own row is locked too.
-async fn lock_cases(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error> {
+async fn lock_cases(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), Error> {
     let mut ids: BTreeSet<Uuid> =
         state.conversations.values().filter_map(|lane| lane.current_case_id).map(|id| id.0).collect();
     if !keys.case_numbers.is_empty() {
@@ -227,7 +233,7 @@ async fn people_of_cases(tx: &Tx, people: BTreeSet<Uuid>, state: &mut State) -> 
 }
 
 /// The ids of all messages the batch decides on, by our id, by the provider's, and by idempotency key.
-async fn message_ids(tx: &Tx, keys: &Keys, state: &mut State) -> Result<BTreeSet<Uuid>, Error> {
+async fn message_ids(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<BTreeSet<Uuid>, Error> {
     let mut ids: BTreeSet<Uuid> = keys.messages.iter().map(|id| id.0).collect();
     ids.extend(bound_ids(tx, keys, state).await?);
     for (author, key) in &keys.replies {
@@ -241,7 +247,7 @@ async fn message_ids(tx: &Tx, keys: &Keys, state: &mut State) -> Result<BTreeSet
 }
 
 /// The ids of the messages that have the provider's ids in question.
-async fn bound_ids(tx: &Tx, keys: &Keys, state: &mut State) -> Result<Vec<Uuid>, Error> {
+async fn bound_ids(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<Vec<Uuid>, Error> {
     if keys.sids.is_empty() {
         return Ok(Vec::new());
     }
@@ -283,7 +289,7 @@ async fn lock_messages(tx: &Tx, ids: BTreeSet<Uuid>, state: &mut State) -> Resul
     Ok(())
 }
 
-async fn events(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error> {
+async fn events(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), Error> {
     if keys.events.is_empty() {
         return Ok(());
     }

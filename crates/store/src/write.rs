@@ -1,9 +1,8 @@
 //! Writing what a batch decided: each row once, in a few bulk statements.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use casewire_domain::case::Conversation;
-use casewire_domain::message::Message;
+use casewire_domain::case::{Case, Conversation};
 use casewire_domain::outbox::Outgoing;
 use casewire_domain::state::{EventRow, State};
 use casewire_domain::suppression::Suppression;
@@ -18,8 +17,25 @@ use crate::transaction::Tx;
 
 /// Writes everything the batch's decisions changed. The order follows the references between tables.
 pub(crate) async fn write(tx: &Tx, state: State) -> Result<(), Error> {
-    let State { writes, conversations, known_events, .. } = state;
-    let cases = writes.cases.into_values().map(case::ActiveModel::from).collect();
+    let State { writes, mut cases, mut messages, conversations, known_events, .. } = state;
+    put_cases(tx, writes.cases.iter().filter_map(|id| cases.remove(id))).await?;
+    let current = writes.current.keys().filter_map(|id| conversations.get(id).cloned());
+    current_cases(tx, current.collect()).await?;
+    let mut taken = |ids: BTreeSet<MessageId>| {
+        ids.iter().filter_map(|id| messages.remove(id)).map(message::ActiveModel::from).collect()
+    };
+    // No conflict clause: the unique keys are the guarantee that a text is stored once.
+    insert(tx, taken(writes.new_messages), None).await?;
+    changed_messages(tx, taken(writes.changed_messages)).await?;
+    let trail = writes.trail.into_iter().map(case_event::ActiveModel::from).collect();
+    insert(tx, trail, None).await?;
+    queue(tx, writes.dequeued, writes.outgoing).await?;
+    suppressions(tx, writes.suppressions).await?;
+    replies(tx, writes.replies).await?;
+    events(tx, writes.events, &known_events).await
+}
+
+async fn put_cases(tx: &Tx, cases: impl Iterator<Item = Case>) -> Result<(), Error> {
     let changed = OnConflict::column(case::Column::Id)
         .update_columns([
             case::Column::ConversationId,
@@ -31,16 +47,7 @@ pub(crate) async fn write(tx: &Tx, state: State) -> Result<(), Error> {
             case::Column::UnansweredSince,
         ])
         .to_owned();
-    insert(tx, cases, Some(changed)).await?;
-    let current = writes.current.keys().filter_map(|id| conversations.get(id).cloned());
-    current_cases(tx, current.collect()).await?;
-    messages(tx, writes.new_messages, writes.changed_messages).await?;
-    let trail = writes.trail.into_iter().map(case_event::ActiveModel::from).collect();
-    insert(tx, trail, None).await?;
-    queue(tx, writes.dequeued, writes.outgoing).await?;
-    suppressions(tx, writes.suppressions).await?;
-    replies(tx, writes.replies).await?;
-    events(tx, writes.events, &known_events).await
+    insert(tx, cases.map(case::ActiveModel::from).collect(), Some(changed)).await
 }
 
 async fn current_cases(tx: &Tx, lanes: Vec<Conversation>) -> Result<(), Error> {
@@ -51,15 +58,7 @@ async fn current_cases(tx: &Tx, lanes: Vec<Conversation>) -> Result<(), Error> {
     insert(tx, rows, Some(changed)).await
 }
 
-async fn messages(
-    tx: &Tx,
-    new: BTreeMap<MessageId, Message>,
-    changed: BTreeMap<MessageId, Message>,
-) -> Result<(), Error> {
-    let new = new.into_values().map(message::ActiveModel::from).collect();
-    // No conflict clause: the unique keys are the guarantee that a text is stored once.
-    insert(tx, new, None).await?;
-    let rows = changed.into_values().map(message::ActiveModel::from).collect();
+async fn changed_messages(tx: &Tx, rows: Vec<message::ActiveModel>) -> Result<(), Error> {
     let changed = OnConflict::column(message::Column::Id)
         .update_columns([
             message::Column::ProviderSid,

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::transaction::Tx;
 
 /// The conversations of the texts.
-pub(super) async fn lanes(tx: &Tx, keys: &Keys) -> Result<Vec<Uuid>, Error> {
+pub(super) async fn lanes(tx: &Tx, keys: &Keys<'_>) -> Result<Vec<Uuid>, Error> {
     if keys.settling.is_empty() {
         return Ok(Vec::new());
     }
@@ -27,7 +27,7 @@ pub(super) async fn lanes(tx: &Tx, keys: &Keys) -> Result<Vec<Uuid>, Error> {
 }
 
 /// The texts of ours to the same people with the same words that have no provider's id.
-pub(super) async fn rivals(tx: &Tx, keys: &Keys) -> Result<BTreeSet<Uuid>, Error> {
+pub(super) async fn rivals(tx: &Tx, keys: &Keys<'_>) -> Result<BTreeSet<Uuid>, Error> {
     if keys.settling.is_empty() {
         return Ok(BTreeSet::new());
     }
@@ -62,7 +62,7 @@ pub(super) async fn rivals(tx: &Tx, keys: &Keys) -> Result<BTreeSet<Uuid>, Error
 
 /// Whose the provider's ids are, read once more under the locks: a text that was being sent when the list was read
 /// may have got its id while the locks were waited for.
-pub(super) async fn bound(tx: &Tx, keys: &Keys, state: &mut State) -> Result<(), Error> {
+pub(super) async fn bound(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), Error> {
     if !keys.settling.is_empty() {
         super::bound_ids(tx, keys, state).await?;
     }

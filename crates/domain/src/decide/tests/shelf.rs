@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::case::{Case, Conversation, TrailEntry};
 use crate::contact::Contact;
+use crate::contact::{generated_email, generated_name};
 use crate::message::{Direction, Message};
 use crate::outbox::Outgoing;
 use crate::plan::Keys;
@@ -37,7 +38,7 @@ pub(super) const FIRST_NUMBER: u32 = 1_001;
 
 impl Shelf {
     /// What a batch of so many texts must know.
-    pub(super) fn load(&mut self, keys: &Keys, at: DateTime<Utc>, texts: u32) -> State {
+    pub(super) fn load(&mut self, keys: &Keys<'_>, at: DateTime<Utc>, texts: u32) -> State {
         let mut state = State { at, ..State::default() };
         self.load_people(keys, &mut state);
         self.load_cases(keys, &mut state);
@@ -67,15 +68,15 @@ impl Shelf {
         }
     }
 
-    fn load_people(&mut self, keys: &Keys, state: &mut State) {
-        for ((workspace, address), draft) in &keys.contacts {
+    fn load_people(&mut self, keys: &Keys<'_>, state: &mut State) {
+        for ((workspace, address), location) in &keys.contacts {
             let id = contact_id(*workspace, address);
             let contact = self.contacts.entry(id).or_insert_with(|| Contact {
                 id,
                 workspace_id: *workspace,
                 address: address.clone(),
-                name: draft.name.clone(),
-                email: draft.email.clone(),
+                name: generated_name(address, location),
+                email: generated_email(address),
             });
             state.contacts_by_address.insert((*workspace, address.clone()), id);
             state.contacts.insert(id, contact.clone());
@@ -94,7 +95,7 @@ impl Shelf {
         }
     }
 
-    fn load_cases(&self, keys: &Keys, state: &mut State) {
+    fn load_cases(&self, keys: &Keys<'_>, state: &mut State) {
         let named: Vec<_> =
             self.cases.values().filter(|case| keys.case_numbers.contains(&case.number)).collect();
         for case in &named {
@@ -116,7 +117,7 @@ impl Shelf {
         }
     }
 
-    fn load_messages(&self, keys: &Keys, state: &mut State) {
+    fn load_messages(&self, keys: &Keys<'_>, state: &mut State) {
         let mut ids = keys.messages.clone();
         for message in self.messages.values() {
             if let Some(key) = sid_of(message)
@@ -150,18 +151,18 @@ impl Shelf {
 
     /// Keeps what a batch wrote.
     pub(super) fn keep(&mut self, state: State) {
-        let State { writes, known_events, free_numbers, conversations, .. } = state;
+        let State { writes, cases, messages, known_events, free_numbers, conversations, .. } = state;
         let next = free_numbers.front().map(|number| number.value() - FIRST_NUMBER);
         self.numbers_taken = next.unwrap_or_else(|| self.numbers_taken + writes.new_cases(&self.cases));
-        self.cases.extend(writes.cases);
+        self.cases.extend(writes.cases.into_iter().map(|id| (id, cases[&id].clone())));
         for id in writes.current.keys() {
             self.conversations.insert(*id, conversations[id].clone());
         }
-        for message in writes.new_messages.into_values() {
-            assert!(self.messages.insert(message.id, message).is_none(), "a message id twice");
+        for id in writes.new_messages {
+            assert!(self.messages.insert(id, messages[&id].clone()).is_none(), "a message id twice");
         }
-        for message in writes.changed_messages.into_values() {
-            assert!(self.messages.insert(message.id, message).is_some(), "a message that is not there");
+        for id in writes.changed_messages {
+            assert!(self.messages.insert(id, messages[&id].clone()).is_some(), "a message that is not there");
         }
         self.check_unique();
         self.outbox.retain(|id, _| !writes.dequeued.contains(id));
@@ -191,7 +192,7 @@ impl Shelf {
 
 impl crate::state::Writes {
     fn new_cases(&self, known: &BTreeMap<CaseId, Case>) -> u32 {
-        self.cases.keys().filter(|id| !known.contains_key(id)).count() as u32
+        self.cases.iter().filter(|id| !known.contains_key(id)).count() as u32
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use casewire_domain::case::{Case, Conversation};
 use casewire_domain::command::Command;
 use casewire_domain::contact::Contact;
+use casewire_domain::contact::{generated_email, generated_name};
 use casewire_domain::decide::{Outcome, decide};
 use casewire_domain::directory::AccountEntry;
 use casewire_domain::line::Rules;
@@ -80,7 +81,7 @@ impl Tables {
 
     /// Decides a batch and keeps what follows, as the store does.
     pub(crate) fn handle(&mut self, commands: &[Command], at: DateTime<Utc>) -> Vec<Outcome> {
-        let mut keys = Keys::default();
+        let mut keys = Keys { doubtful: true, ..Keys::default() };
         commands.iter().for_each(|command| plan(&self.rules, command, &mut keys));
         let mut state = self.load(&keys, at);
         let first = self.numbers;
@@ -111,7 +112,7 @@ impl Tables {
         }
     }
 
-    fn load(&mut self, keys: &Keys, at: DateTime<Utc>) -> State {
+    fn load(&mut self, keys: &Keys<'_>, at: DateTime<Utc>) -> State {
         let mut state = State { at, ..State::default() };
         self.load_people(keys, &mut state);
         self.load_messages(keys, &mut state);
@@ -137,14 +138,14 @@ impl Tables {
         state
     }
 
-    fn load_people(&mut self, keys: &Keys, state: &mut State) {
-        for ((workspace, address), draft) in &keys.contacts {
+    fn load_people(&mut self, keys: &Keys<'_>, state: &mut State) {
+        for ((workspace, address), location) in &keys.contacts {
             let contact = Contact {
                 id: contact_id(address),
                 workspace_id: *workspace,
                 address: address.clone(),
-                name: draft.name.clone(),
-                email: draft.email.clone(),
+                name: generated_name(address, location),
+                email: generated_email(address),
             };
             let contact = self.contacts.entry(contact.id).or_insert(contact);
             state.contacts_by_address.insert((*workspace, address.clone()), contact.id);
@@ -160,7 +161,7 @@ impl Tables {
         }
     }
 
-    fn load_cases(&self, keys: &Keys, state: &mut State) {
+    fn load_cases(&self, keys: &Keys<'_>, state: &mut State) {
         let named: Vec<_> =
             self.cases.values().filter(|case| keys.case_numbers.contains(&case.number)).collect();
         for case in &named {
@@ -179,7 +180,7 @@ impl Tables {
         }
     }
 
-    fn load_messages(&self, keys: &Keys, state: &mut State) {
+    fn load_messages(&self, keys: &Keys<'_>, state: &mut State) {
         let mut ids = keys.messages.clone();
         let account = self.account.id;
         for sid in &keys.sids {
@@ -215,12 +216,13 @@ impl Tables {
     }
 
     fn keep(&mut self, state: State) {
-        let State { writes, conversations, .. } = state;
-        self.cases.extend(writes.cases);
+        let State { writes, cases, messages, conversations, .. } = state;
+        self.cases.extend(writes.cases.into_iter().map(|id| (id, cases[&id].clone())));
         for id in writes.current.keys() {
             self.conversations.insert(*id, conversations[id].clone());
         }
-        for mut message in writes.new_messages.into_values().chain(writes.changed_messages.into_values()) {
+        for id in writes.new_messages.iter().chain(&writes.changed_messages) {
+            let mut message = messages[id].clone();
             if let Some(known) = self.messages.get(&message.id).filter(|_| self.lacks(Safeguard::Furthest)) {
                 message.progress = newest(known.progress, message.progress);
             }
