@@ -66,9 +66,14 @@ async fn insert_arrays<A: ActiveModelTrait>(
 ) -> Result<(), Error> {
     for Alike { columns, values } in alike(rows) {
         let mut rows = Query::select();
-        for (place, column) in (1..).zip(&columns) {
+        let values: Vec<_> =
+            values.into_iter().enumerate().map(|(place, column)| sent(place, column)).collect();
+        for ((place, column), value) in (1..).zip(&columns).zip(&values) {
             let cast = if is_json(column) { "::jsonb" } else { "" };
-            rows.expr(Expr::cust(format!("unnest(${place}){cast}")));
+            rows.expr(match value {
+                Value::Array(..) => Expr::cust(format!("unnest(${place}){cast}")),
+                _ => Expr::cust(format!("${place}{cast}")),
+            });
         }
         let mut insert = Query::insert();
         insert.into_table(A::Entity::default()).columns(columns).select_from(rows).map_err(mismatch)?;
@@ -76,7 +81,7 @@ async fn insert_arrays<A: ActiveModelTrait>(
             insert.on_conflict(clause.clone());
         }
         // Beside the statement, not in it: whatever is in it is copied once more when its text is made.
-        let (sql, values) = (insert.to_string(PostgresQueryBuilder), values.into_iter().map(array));
+        let sql = insert.to_string(PostgresQueryBuilder);
         tx.connection.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     }
     Ok(())
@@ -115,6 +120,17 @@ fn flat(value: Value) -> Value {
         Value::Json(Some(tree)) => Value::from(tree.to_string()),
         other => other,
     }
+}
+
+/// From so many rows on what all have alike is sent once. Thirty-two: few rows are alike by chance, each time in other
+/// columns, and every set of columns is a statement of its own.
+const MANY_ROWS: usize = 32;
+
+/// A column as it is sent: once, where all of many rows have the same in it, such as a line or a direction. Never the first,
+/// which says how many rows there are.
+fn sent(place: usize, mut column: Vec<Value>) -> Value {
+    let is_same = place > 0 && column.len() >= MANY_ROWS && column.iter().all(|value| *value == column[0]);
+    if is_same { column.swap_remove(0) } else { array(column) }
 }
 
 /// Values of one type, none of them null.
