@@ -3,6 +3,7 @@
 \set sender random(0, :senders - 1)
 \set high random(1, 9223372036854775806)
 \set low random(1, 9223372036854775806)
+\set flat random(100000, 999999)
 begin;
 select id as conversation, contact_id as contact, coalesce(current_case_id, bench_id()) as in_case,
     (current_case_id is null)::int as fresh
@@ -13,7 +14,8 @@ select id as conversation, contact_id as contact, coalesce(current_case_id, benc
 insert into "case" (id, workspace_id, number, conversation_id, line_id, contact_id, status, subject, opened_at, updated_at,
         unanswered_since)
     values (:in_case::uuid, :workspace::uuid, nextval('bench_number')::int, :conversation::uuid, :line::uuid,
-        :contact::uuid, 'open', 'My heater is broken again, and it is cold. Could somebody', now(), now(), now());
+        :contact::uuid, 'open', 'My heater is broken again, and it is cold. Could you look at it in flat ' || :flat || '?',
+        now(), now(), now());
 update conversation set current_case_id = :in_case::uuid where id = :conversation::uuid;
 \else
 update "case" set updated_at = now() where id = :in_case::uuid;
@@ -22,7 +24,7 @@ insert into message (id, account_id, line_id, conversation_id, contact_id, case_
         media, automatic, status, seen, conflict, why, received_at, processed_at)
     values (bench_id(), :account::uuid, :line::uuid, :conversation::uuid, :contact::uuid, :in_case::uuid, 'inbound',
         'SM' || lpad(to_hex(:high::bigint), 16, '0') || lpad(to_hex(:low::bigint), 16, '0'),
-        'My heater is broken again, and it is cold. Could somebody please look at it today?',
+        'My heater is broken again, and it is cold. Could you look at it in flat ' || :flat || '?',
         '[]', false, 'received', 0, false, '{"rule": "joined_current"}', now(), now());
 insert into case_event (case_id, actor, kind, why, change, at)
     values (:in_case::uuid, 'customer', 'text_joined', '{"rule": "joined_current"}',

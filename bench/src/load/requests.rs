@@ -79,6 +79,10 @@ impl Texts {
     pub(crate) fn text(&mut self) -> Text {
         let sid = format!("SM{:016x}{:016x}", self.dice.next(), fresh());
         let from = format!("+1206{:07}", 2_000_000 + self.senders.draw(&mut self.dice));
+        // No two of a batch are likely to be the same.
+        let flat = self.dice.next() % 1_000_000;
+        let said =
+            format!("My heater is broken again, and it is cold. Could you look at it in flat {flat:06}?");
         let form = [
             ("ToCountry", "US"),
             ("ToState", "WA"),
@@ -90,7 +94,7 @@ impl Texts {
             ("FromState", "WA"),
             ("SmsStatus", "received"),
             ("FromCity", "SEATTLE"),
-            ("Body", "My heater is broken again, and it is cold. Could somebody please look at it today?"),
+            ("Body", &said),
             ("FromCountry", "US"),
             ("To", "+15550001111"),
             ("ToZip", "98104"),
