@@ -25,17 +25,18 @@ insert into message (id, account_id, line_id, conversation_id, contact_id, case_
     values (bench_id(), :account::uuid, :line::uuid, :conversation::uuid, :contact::uuid, :in_case::uuid, 'inbound',
         'SM' || lpad(to_hex(:high::bigint), 16, '0') || lpad(to_hex(:low::bigint), 16, '0'),
         'My heater is broken again, and it is cold. Could you look at it in flat ' || :flat || '?',
-        '[]', false, 'received', 0, false, '{"rule": "joined_current"}', now(), now());
+        '[]', false, 'received', 0, false, '{"rule": "joined_current"}', now(), now())
+    returning id as cause \gset
 insert into case_event (case_id, actor, kind, why, change, at)
     values (:in_case::uuid, 'customer', 'text_joined', '{"rule": "joined_current"}',
         '{"status": "open", "message": "01a223c3-c767-74e1-a8bf-e074ee536adb"}', now());
 \if :fresh
 with answer as (
     insert into message (id, account_id, line_id, conversation_id, contact_id, case_id, direction, body, media,
-            automatic, status, seen, conflict, why, received_at, processed_at)
+            automatic, cause_id, status, seen, conflict, why, received_at, processed_at)
         values (bench_id(), :account::uuid, :line::uuid, :conversation::uuid, :contact::uuid, :in_case::uuid,
-            'outbound', 'Thank you. We have opened a case for you and will be back soon.', '[]', true, 'queued', 0,
-            false, '{"rule": "acknowledgement"}', now(), now())
+            'outbound', 'Thank you. We have opened a case for you and will be back soon.', '[]', true, :cause::uuid,
+            'queued', 0, false, '{"rule": "acknowledgement"}', now(), now())
         returning id, case_id, line_id, conversation_id
 ), trail as (
     insert into case_event (case_id, actor, kind, why, change, at)

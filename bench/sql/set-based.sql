@@ -16,7 +16,8 @@ with texts as materialized (
 ), strangers as materialized (
     select bench_id() as id, key, bench_id() as contact_id, bench_id() as case_id, bench_id() as answer_id, cause_id,
             subject
-        from (select key, (array_agg(id))[1] as cause_id, (array_agg(body))[1] as subject from texts group by key) as sender
+        from (select key, (array_agg(id))[1] as cause_id, (array_agg(body))[1] as subject from texts group by key)
+            as sender
         where key not in (select key from known)
 ), lanes as materialized (
     select id, key, contact_id, current_case_id as case_id from known

@@ -5,5 +5,7 @@ insert into contact (id, workspace_id, address, name, email, created_at)
     from workspace, person;
 insert into conversation (id, line_id, key, contact_id)
     select cast(unhex(printf('%012x', unixepoch('subsec') * 1000)) || randomblob(10) as blob), line.id, contact.address, contact.id from contact, line where line.webhook_id = 'main';
-create temporary table text (id blob, key text, sid text, at text, case_id blob, conversation_id blob, contact_id blob);
-create temporary table opened (case_id blob, answer_id blob, conversation_id blob, contact_id blob);
+create temporary table text (id blob, key text, sid text, body text, at text, case_id blob, conversation_id blob,
+    contact_id blob);
+create temporary table opened (case_id blob, answer_id blob, conversation_id blob, contact_id blob, cause_id blob,
+    subject text);
