@@ -17,7 +17,7 @@ pub struct Keys<'c> {
     /// Whether a text that comes in may be known already. Nearly none is, and where one is, the unique keys of what is
     /// written tell: only then is each looked up.
     pub doubtful: bool,
-    /// Events that may have been handled before.
+    /// Events that may have been handled before; of texts only where they are doubtful.
     pub events: BTreeSet<DedupeId>,
     /// Contacts by address, made where they do not exist yet, with where the first text says it came from.
     pub contacts: BTreeMap<(WorkspaceId, Address), &'c Location>,
@@ -30,7 +30,7 @@ pub struct Keys<'c> {
     /// Messages that are being settled: their conversations are locked, and every text of ours to the same person
     /// with the same words that has no provider's id is loaded too.
     pub settling: BTreeSet<MessageId>,
-    /// Messages by the provider's id, of whatever account.
+    /// Messages by the provider's id, of whatever account; of texts that come in only where they are doubtful.
     pub sids: BTreeSet<String>,
     /// Replies by author and idempotency key.
     pub replies: BTreeSet<(String, String)>,
@@ -45,8 +45,10 @@ pub fn plan<'c>(rules: &Rules, command: &'c Command, keys: &mut Keys<'c>) {
     match command {
         Command::Text(facts, text) => {
             let Some(line) = rules.line(&facts.line) else { return };
-            keys.sids.extend(looked_up.then(|| text.provider_sid.clone()));
-            let Ok(address) = Address::parse(&text.from, line.region) else { return };
+            let address = Address::parse(&text.from, line.region);
+            // No text is stored of a sender that cannot be read, so no unique key would tell.
+            keys.sids.extend((looked_up || address.is_err()).then(|| text.provider_sid.clone()));
+            let Ok(address) = address else { return };
             keys.case_numbers.extend(case_numbers(text.body.reveal()));
             keys.conversations.insert((line.id, line.workspace_id, address.clone()));
             keys.contacts.entry((line.workspace_id, address)).or_insert(&text.location);

@@ -21,7 +21,7 @@ use crate::suppression::Suppression;
 pub struct State {
     /// The time of every decision of the batch, read once its locks are held.
     pub at: DateTime<Utc>,
-    /// Events handled before, and how.
+    /// Events handled before, and how, as far as they were looked up ([`Keys::doubtful`](crate::plan::Keys::doubtful)).
     pub events: HashMap<DedupeId, EventOutcome>,
     /// Events that have a row already: theirs is changed, not added.
     pub known_events: HashSet<DedupeId>,
@@ -39,7 +39,7 @@ pub struct State {
     pub case_numbers: HashMap<CaseNumber, CaseId>,
     /// Messages of ours.
     pub messages: HashMap<MessageId, Message>,
-    /// Messages by the provider's id.
+    /// Messages by the provider's id, as far as they were looked up.
     pub sids: HashMap<(AccountId, String), MessageId>,
     /// Messages on their way.
     pub outbox: HashMap<MessageId, Outgoing>,

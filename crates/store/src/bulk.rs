@@ -111,7 +111,7 @@ fn alike<A: ActiveModelTrait>(rows: Vec<A>) -> Vec<Alike<A>> {
 }
 
 fn is_json(column: &impl ColumnTrait) -> bool {
-    *column.def().get_column_type() == ColumnType::JsonBinary
+    matches!(column.def().get_column_type(), ColumnType::Json | ColumnType::JsonBinary)
 }
 
 /// JSON as text, for the database to read: what is handed to it is copied on its way, and a tree of JSON piece by piece.

@@ -142,15 +142,19 @@ fn kind(error: &DbErr) -> Kind {
 /// shorter `lock_timeout` first, which is nobody's fault.
 const QUERY_CANCELED: &str = "57014";
 
+/// What others of class 40 say is not that nothing was committed: 40003 says that nobody knows.
+const SERIALIZATION_FAILURE: &str = "40001";
+const DEADLOCK: &str = "40P01";
+
 /// Only what a value can cause is held against the values. A server that is away, full, read-only after a
 /// failover, or in any other trouble must never turn texts into dead letters.
 fn by_sqlstate(code: &str) -> Kind {
-    if code == QUERY_CANCELED {
-        return Kind::TooSlow;
+    match code {
+        QUERY_CANCELED => return Kind::TooSlow,
+        SERIALIZATION_FAILURE | DEADLOCK => return Kind::Conflict,
+        _ => {}
     }
     match code.get(..2) {
-        // Serialization failure, deadlock.
-        Some("40") => Kind::Conflict,
         // One row twice in a statement, bad value, constraint, beyond a limit of the server, raised by a trigger.
         Some("21" | "22" | "23" | "54" | "P0") => Kind::Refused,
         // No such table or column, no right to use it.
@@ -178,6 +182,8 @@ mod tests {
     fn only_what_a_value_can_cause_is_held_against_it() {
         for (code, expected) in [
             ("40P01", Kind::Conflict),
+            ("40001", Kind::Conflict),
+            ("40003", Kind::Unavailable),
             ("22021", Kind::Refused),
             ("23514", Kind::Refused),
             ("42P01", Kind::Schema),

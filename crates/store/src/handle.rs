@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::transaction::Tx;
 use crate::{Inner, Store, load, write};
 
-/// How often a batch is tried when another transaction is in its way. A conflict means that somebody else
-/// went ahead, so each try finds a newer state; five in a row happen only to a batch with itself.
+/// How often a batch is tried, with all it needs looked up, when another transaction is in its way. A conflict then means
+/// that somebody else went ahead, so each try finds a newer state; five in a row happen only to a batch with itself.
 const CONFLICT_TRIES: u32 = 5;
 
 impl Store {
@@ -21,9 +21,10 @@ impl Store {
     /// each command; a [`Error::Refused`] means that one of them cannot be written as it is.
     pub async fn handle(&self, commands: impl Into<Arc<[Command]>>) -> Result<Vec<Outcome>, Error> {
         let commands = commands.into();
-        let mut tries = 1;
+        // Not counted is the first, which takes all texts for new: one that is not is in conflict with itself.
+        let mut tries = 0;
         loop {
-            match self.handle_once(commands.clone(), tries > 1).await {
+            match self.handle_once(commands.clone(), tries > 0).await {
                 Err(Error::Conflict(_)) if tries < CONFLICT_TRIES => tries += 1,
                 result => return result.map_err(Error::persistent),
             }
@@ -60,9 +61,9 @@ impl Store {
                 Ok(outcomes)
             }
             Err(error) => {
-                // What was in conflict was not committed. Of other failures nobody knows, and the numbers are lost: a
-                // gap, and never a number twice.
-                if matches!(error, Error::Conflict(_)) {
+                // Else they are lost: a gap, and never a number twice. What was in conflict was not committed, but only of
+                // the first try is a known text the likely reason: in later ones it may be a number that another case has.
+                if !doubtful && matches!(error, Error::Conflict(_)) {
                     self.inner.numbers.give_back(taken);
                 }
                 Err(error)

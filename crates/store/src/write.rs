@@ -1,8 +1,9 @@
 //! Writing what a batch decided: each row once, in a few bulk statements.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 
-use casewire_domain::case::{Case, Conversation};
+use casewire_domain::case::Conversation;
 use casewire_domain::outbox::Outgoing;
 use casewire_domain::state::{EventRow, State};
 use casewire_domain::suppression::Suppression;
@@ -18,15 +19,13 @@ use crate::transaction::Tx;
 /// Writes everything the batch's decisions changed. The order follows the references between tables.
 pub(crate) async fn write(tx: &Tx, state: State) -> Result<(), Error> {
     let State { writes, mut cases, mut messages, conversations, known_events, .. } = state;
-    put_cases(tx, writes.cases.iter().filter_map(|id| cases.remove(id))).await?;
+    put_cases(tx, taken("case", &mut cases, writes.cases)?).await?;
     let current = writes.current.keys().filter_map(|id| conversations.get(id).cloned());
     current_cases(tx, current.collect()).await?;
-    let mut taken = |ids: BTreeSet<MessageId>| {
-        ids.iter().filter_map(|id| messages.remove(id)).map(message::ActiveModel::from).collect()
-    };
     // No conflict clause: the unique keys are the guarantee that a text is stored once.
-    insert(tx, taken(writes.new_messages), None).await?;
-    changed_messages(tx, taken(writes.changed_messages)).await?;
+    let new: Vec<message::ActiveModel> = taken("message", &mut messages, writes.new_messages)?;
+    insert(tx, new, None).await?;
+    changed_messages(tx, taken("message", &mut messages, writes.changed_messages)?).await?;
     let trail = writes.trail.into_iter().map(case_event::ActiveModel::from).collect();
     insert(tx, trail, None).await?;
     queue(tx, writes.dequeued, writes.outgoing).await?;
@@ -35,7 +34,17 @@ pub(crate) async fn write(tx: &Tx, state: State) -> Result<(), Error> {
     events(tx, writes.events, &known_events).await
 }
 
-async fn put_cases(tx: &Tx, cases: impl Iterator<Item = Case>) -> Result<(), Error> {
+/// The rows of these ids, out of what is known.
+fn taken<I, T, A>(table: &'static str, known: &mut HashMap<I, T>, ids: BTreeSet<I>) -> Result<Vec<A>, Error>
+where
+    I: Eq + Hash,
+    A: From<T>,
+{
+    let what = "a row was to be written that is not known";
+    ids.iter().map(|id| known.remove(id).map(A::from).ok_or(Error::Unreadable { table, what })).collect()
+}
+
+async fn put_cases(tx: &Tx, cases: Vec<case::ActiveModel>) -> Result<(), Error> {
     let changed = OnConflict::column(case::Column::Id)
         .update_columns([
             case::Column::ConversationId,
@@ -47,7 +56,7 @@ async fn put_cases(tx: &Tx, cases: impl Iterator<Item = Case>) -> Result<(), Err
             case::Column::UnansweredSince,
         ])
         .to_owned();
-    insert(tx, cases.map(case::ActiveModel::from).collect(), Some(changed)).await
+    insert(tx, cases, Some(changed)).await
 }
 
 async fn current_cases(tx: &Tx, lanes: Vec<Conversation>) -> Result<(), Error> {
@@ -139,7 +148,7 @@ async fn replies(tx: &Tx, replies: Vec<(String, String, MessageId)>) -> Result<(
 }
 
 /// An event that was known (waiting, or dead) is brought up to date; a new one is inserted without a
-/// conflict clause, so that an event another transaction handled meanwhile undoes this whole batch.
+/// conflict clause, so that an event which was handled before, or meanwhile, undoes this whole batch.
 async fn events(tx: &Tx, rows: BTreeMap<DedupeId, EventRow>, known: &HashSet<DedupeId>) -> Result<(), Error> {
     let (old, new): (Vec<_>, Vec<_>) =
         rows.into_values().partition(|row| known.contains(&row.facts.dedupe_id));

@@ -5,7 +5,6 @@ use crate::on_both;
 on_both! {
     a_text_delivered_twice_is_stored_once
     a_text_stored_under_another_event_is_not_stored_again
-    a_text_that_comes_again_among_others_is_the_only_one_held_back
     a_batch_places_its_texts_in_order
     sixty_four_first_texts_at_once_make_one_case
     workers_that_meet_in_many_conversations_do_not_stop_each_other
@@ -27,7 +26,7 @@ mod story {
     use casewire_store::Store;
     use casewire_store::view::CaseFilter;
 
-    use crate::bench::{ACCOUNT, Bench, HEATHER, IAN, sid, text};
+    use crate::bench::{ACCOUNT, Bench, HEATHER, sid, text};
 
     pub(super) async fn a_text_delivered_twice_is_stored_once(bench: Bench) {
         let command = text("main", HEATHER, "my heater is broken", &sid());
@@ -48,18 +47,6 @@ mod story {
         Arc::make_mut(&mut facts).dedupe_id = DedupeId::new("h:another").unwrap();
         let again = Command::Text(facts, again);
         assert_eq!(bench.store.handle_one(again).await.unwrap(), Outcome::Duplicate);
-    }
-
-    pub(super) async fn a_text_that_comes_again_among_others_is_the_only_one_held_back(bench: Bench) {
-        let again = text("main", HEATHER, "hello", &sid());
-        let Outcome::Placed { case: first, .. } = bench.store.handle_one(again.clone()).await.unwrap() else {
-            unreachable!()
-        };
-        let outcomes = bench.store.handle([text("main", IAN, "hi", &sid()), again]).await.unwrap();
-        let [Outcome::Placed { case: next, .. }, Outcome::Duplicate] = outcomes[..] else {
-            unreachable!("{outcomes:?}")
-        };
-        assert_eq!(next.value(), first.value() + 1, "the try that met the known text took no number with it");
     }
 
     pub(super) async fn a_batch_places_its_texts_in_order(bench: Bench) {

@@ -7,8 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::case::{Case, Conversation, TrailEntry};
-use crate::contact::Contact;
-use crate::contact::{generated_email, generated_name};
+use crate::contact::{Contact, generated_email, generated_name};
 use crate::message::{Direction, Message};
 use crate::outbox::Outgoing;
 use crate::plan::Keys;
@@ -147,6 +146,20 @@ impl Shelf {
             state.messages.extend(self.messages.get(&id).map(|message| (id, message.clone())));
             state.outbox.extend(self.outbox.get(&id).map(|row| (id, row.clone())));
         }
+    }
+
+    /// Whether a unique key of the database would refuse what a batch wrote.
+    pub(super) fn refuses(&self, state: &State) -> bool {
+        let writes = &state.writes;
+        let is_known = |id: &DedupeId| self.events.contains_key(id) && !state.known_events.contains(id);
+        let is_taken = |message: &Message| {
+            self.messages.values().filter(|other| other.id != message.id).any(|other| {
+                message.provider_sid.is_some() && sid_of(other) == sid_of(message)
+                    || message.cause_id.is_some() && other.cause_id == message.cause_id
+            })
+        };
+        let mut messages = writes.new_messages.iter().chain(&writes.changed_messages);
+        writes.events.keys().any(is_known) || messages.any(|id| is_taken(&state.messages[id]))
     }
 
     /// Keeps what a batch wrote.

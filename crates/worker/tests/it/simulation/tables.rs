@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use casewire_domain::case::{Case, Conversation};
 use casewire_domain::command::Command;
-use casewire_domain::contact::Contact;
-use casewire_domain::contact::{generated_email, generated_name};
+use casewire_domain::contact::{Contact, generated_email, generated_name};
 use casewire_domain::decide::{Outcome, decide};
 use casewire_domain::directory::AccountEntry;
 use casewire_domain::line::Rules;
@@ -79,9 +78,33 @@ impl Tables {
         )
     }
 
-    /// Decides a batch and keeps what follows, as the store does.
+    /// Decides a batch and keeps what follows, as the store does: its texts taken for new, or looked up where a unique key
+    /// says otherwise.
     pub(crate) fn handle(&mut self, commands: &[Command], at: DateTime<Utc>) -> Vec<Outcome> {
-        let mut keys = Keys { doubtful: true, ..Keys::default() };
+        let (mut outcomes, mut state) = self.decided(commands, at, false);
+        if self.refuses(&state) {
+            (outcomes, state) = self.decided(commands, at, true);
+        }
+        self.keep(state);
+        outcomes
+    }
+
+    /// Whether a unique key would refuse what a batch wrote.
+    fn refuses(&self, state: &State) -> bool {
+        let State { writes, messages, known_events, .. } = state;
+        let is_known = |id: &DedupeId| self.events.contains_key(id) && !known_events.contains(id);
+        let is_taken = |message: &Message| {
+            let key = message.provider_sid.clone().map(|sid| (message.account_id, sid));
+            key.and_then(|key| self.sids.get(&key)).is_some_and(|other| *other != message.id)
+        };
+        let mut all = writes.new_messages.iter().chain(&writes.changed_messages);
+        let by_event = !self.lacks(Safeguard::Once) && writes.events.keys().any(is_known);
+        let unique = !self.lacks(Safeguard::Once) && !self.lacks(Safeguard::SidsOnce);
+        by_event || unique && all.any(|id| is_taken(&messages[id]))
+    }
+
+    fn decided(&mut self, commands: &[Command], at: DateTime<Utc>, doubtful: bool) -> (Vec<Outcome>, State) {
+        let mut keys = Keys { doubtful, ..Keys::default() };
         commands.iter().for_each(|command| plan(&self.rules, command, &mut keys));
         let mut state = self.load(&keys, at);
         let first = self.numbers;
@@ -94,8 +117,7 @@ impl Tables {
             state.apply(decision.effects);
             outcomes.push(decision.outcome);
         }
-        self.keep(state);
-        outcomes
+        (outcomes, state)
     }
 
     /// The command as a database without one of its safeguards would have it.
