@@ -1,4 +1,5 @@
--- What the baselines need. As casewire has them for its own connections: a plan kept from when a table was small would read all of it for ever.
+-- What the baselines need. As casewire has them for its own connections: a plan kept from when a table was small would
+-- read all of it for ever.
 do $$ begin
     execute format('alter database %I set enable_seqscan = off', current_database());
     execute format('alter database %I set jit = off', current_database());
