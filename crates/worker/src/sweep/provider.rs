@@ -61,33 +61,47 @@ impl Turn<'_> {
 
     /// Makes good what streams have lost; whether any had. All of it at once: the lists know of every stream's texts.
     async fn lost(&self) -> Result<bool, Unread> {
-        let losses = self.sweepers.records.open_losses().await?;
-        if losses.is_empty() {
+        if self.sweepers.records.open_losses().await?.is_empty() {
             return Ok(false);
         }
-        if !self.take().await? {
-            return Ok(true);
+        self.alone(self.make_good()).await
+    }
+
+    async fn make_good(&self) -> Result<(), Unread> {
+        let losses = self.sweepers.records.open_losses().await?;
+        if losses.is_empty() {
+            return Ok(());
         }
-        let done = self.reconcile(Uuid::now_v7(), AskedBy::Loss, None).await;
-        self.end().await?;
+        let report = self.reconcile(Uuid::now_v7(), AskedBy::Loss, None).await?;
         // Lines that are troubled still are the schedule's, which does not wait for its hour then.
-        let outcome = sentence(&done?);
         for id in losses {
-            self.sweepers.deps.database.finish_request(id, outcome.clone()).await?;
+            self.sweepers.deps.database.finish_request(id, sentence(&report)).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Does what a person asked for; whether anybody had.
     async fn asked(&self) -> Result<bool, Unread> {
-        let Some((id, since)) = self.sweepers.records.open_reconciliation().await? else { return Ok(false) };
-        if !self.take().await? {
-            return Ok(true);
+        if self.sweepers.records.open_reconciliation().await?.is_none() {
+            return Ok(false);
         }
-        let done = self.reconcile(id, AskedBy::Person, Some(since)).await;
-        self.end().await?;
-        let report = done?;
-        self.sweepers.deps.database.finish_request(id, sentence(&report)).await?;
+        self.alone(self.answer()).await
+    }
+
+    async fn answer(&self) -> Result<(), Unread> {
+        let Some((id, since)) = self.sweepers.records.open_reconciliation().await? else { return Ok(()) };
+        let report = self.reconcile(id, AskedBy::Person, Some(since)).await?;
+        Ok(self.sweepers.deps.database.finish_request(id, sentence(&report)).await?)
+    }
+
+    /// Carries out what is written down, from reading it to noting that it is done: what another worker did meanwhile would
+    /// be done again, and its report, which has the same id, be told as what was found the second time.
+    async fn alone(&self, work: impl Future<Output = Result<(), Unread>>) -> Result<bool, Unread> {
+        if self.take().await? {
+            let done = work.await;
+            self.end().await?;
+            done?;
+        }
         Ok(true)
     }
 
