@@ -19,6 +19,9 @@ pub struct Keys<'c> {
     pub doubtful: bool,
     /// Events that may have been handled before; of texts only where they are doubtful.
     pub events: BTreeSet<DedupeId>,
+    /// Whether a text may be answered without a person though it joins its conversation's current case: its line answers
+    /// all, it may join another one that it names, or something else in the batch may close it first.
+    pub answering: bool,
     /// Contacts by address, made where they do not exist yet, with where the first text says it came from.
     pub contacts: BTreeMap<(WorkspaceId, Address), &'c Location>,
     /// Conversations by line and contact, made where they do not exist yet.
@@ -42,6 +45,7 @@ pub fn plan<'c>(rules: &Rules, command: &'c Command, keys: &mut Keys<'c>) {
     if let Some(event) = command.event().filter(|_| looked_up) {
         keys.events.insert(event.dedupe_id.clone());
     }
+    keys.answering |= !matches!(command, Command::Text(..));
     match command {
         Command::Text(facts, text) => {
             let Some(line) = rules.line(&facts.line) else { return };
@@ -49,7 +53,9 @@ pub fn plan<'c>(rules: &Rules, command: &'c Command, keys: &mut Keys<'c>) {
             // No text is stored of a sender that cannot be read, so no unique key would tell.
             keys.sids.extend((looked_up || address.is_err()).then(|| text.provider_sid.clone()));
             let Ok(address) = address else { return };
-            keys.case_numbers.extend(case_numbers(text.body.reveal()));
+            let named = case_numbers(text.body.reveal());
+            keys.answering |= line.acknowledgements.on_update.is_some() || !named.is_empty();
+            keys.case_numbers.extend(named);
             keys.conversations.insert((line.id, line.workspace_id, address.clone()));
             keys.contacts.entry((line.workspace_id, address)).or_insert(&text.location);
         }

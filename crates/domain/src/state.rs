@@ -7,13 +7,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::address::Address;
-use crate::case::{Case, Conversation, TrailEntry};
+use crate::case::{Case, CaseStatus, Conversation, TrailEntry};
 use crate::command::EventFacts;
 use crate::contact::Contact;
 use crate::event::DedupeId;
 use crate::id::{AccountId, CaseId, CaseNumber, ContactId, ConversationId, LineId, MessageId, WorkspaceId};
 use crate::message::Message;
 use crate::outbox::Outgoing;
+use crate::plan::Keys;
 use crate::suppression::Suppression;
 
 /// What is known. Loaded under the locks of its conversations, so that nobody else decides on it.
@@ -45,7 +46,8 @@ pub struct State {
     pub outbox: HashMap<MessageId, Outgoing>,
     /// What is known of whether a contact may be texted on a line.
     pub suppressions: HashMap<(LineId, ContactId), Suppression>,
-    /// When automatic replies of the last 24 hours were queued, by line and contact.
+    /// When automatic replies of the last 24 hours were queued, by line and contact; of those whom the batch
+    /// [may answer](State::may_be_answered).
     pub automatic: HashMap<(LineId, ContactId), Vec<DateTime<Utc>>>,
     /// Replies by author and idempotency key.
     pub replies: HashMap<(String, String), MessageId>,
@@ -172,6 +174,16 @@ impl State {
         let contact_id = self.contacts_by_address.get(&(workspace, address.clone()))?;
         let conversation_id = self.conversations_by_contact.get(&(line, *contact_id))?;
         Some((self.contacts.get(contact_id)?, self.conversations.get(conversation_id)?))
+    }
+
+    /// The contacts whose texts may be answered without a person: the loop guard asks what they were answered before.
+    /// Most who text have a case that is not closed, and are not answered again.
+    pub fn may_be_answered(&self, keys: &Keys<'_>) -> BTreeSet<ContactId> {
+        let joins = |case: &Case| case.status != CaseStatus::Closed;
+        let answered = |lane: &&Conversation| {
+            keys.answering || !lane.current_case_id.and_then(|id| self.cases.get(&id)).is_some_and(joins)
+        };
+        self.conversations.values().filter(answered).map(|lane| lane.contact_id).collect()
     }
 
     /// Whether a contact must not be texted on a line.

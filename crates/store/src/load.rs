@@ -38,7 +38,7 @@ pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys<'_>) -> Result<Stat
     state.at = inner.now(&tx.connection).await?;
     events(tx, keys, &mut state).await?;
     suppressions(tx, &mut state).await?;
-    automatic(tx, &mut state).await?;
+    automatic(tx, keys, &mut state).await?;
     Ok(state)
 }
 
@@ -206,8 +206,8 @@ async fn suppressions(tx: &Tx, state: &mut State) -> Result<(), Error> {
 }
 
 /// Automatic replies of the last day, which the loop guard counts.
-async fn automatic(tx: &Tx, state: &mut State) -> Result<(), Error> {
-    let contacts: BTreeSet<Uuid> = state.conversations.values().map(|lane| lane.contact_id.0).collect();
+async fn automatic(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), Error> {
+    let contacts: Vec<Uuid> = state.may_be_answered(keys).into_iter().map(|contact| contact.0).collect();
     if contacts.is_empty() {
         return Ok(());
     }

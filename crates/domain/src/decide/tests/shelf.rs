@@ -48,16 +48,20 @@ impl Shelf {
                 state.events.insert(id.clone(), row.outcome);
             }
         }
-        self.load_history(&mut state);
+        self.load_history(keys, &mut state);
         let first = FIRST_NUMBER + self.numbers_taken;
         state.free_numbers = (first..first + texts).filter_map(CaseNumber::new).collect();
         state
     }
 
-    fn load_history(&self, state: &mut State) {
+    fn load_history(&self, keys: &Keys<'_>, state: &mut State) {
         let known = self.suppressions.iter().map(|(lane, known)| (*lane, *known));
         state.suppressions = known.filter(|((_, contact), _)| state.contacts.contains_key(contact)).collect();
-        let people: BTreeSet<_> = state.conversations.values().map(|lane| lane.contact_id).collect();
+        // One try knows of everybody, so that the other shows that it makes no difference.
+        let people = match keys.doubtful {
+            true => state.conversations.values().map(|lane| lane.contact_id).collect(),
+            false => state.may_be_answered(keys),
+        };
         let today = state.at - TimeDelta::days(1);
         for message in self.messages.values().filter(|m| m.automatic && m.processed_at > today) {
             if people.contains(&message.contact_id) {

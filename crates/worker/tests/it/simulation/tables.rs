@@ -1,6 +1,6 @@
 //! A database of maps, decided on by the real rules: what the store does in SQL, in one step each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use casewire_domain::case::{Case, Conversation};
@@ -149,7 +149,7 @@ impl Tables {
         }
         let known = self.suppressions.iter().filter(|((_, contact), _)| state.contacts.contains_key(contact));
         state.suppressions = known.map(|(lane, known)| (*lane, *known)).collect();
-        let people: BTreeSet<_> = state.conversations.values().map(|lane| lane.contact_id).collect();
+        let people = state.may_be_answered(keys);
         for message in self.messages.values() {
             let today = message.processed_at > at - TimeDelta::days(1);
             if message.automatic && today && people.contains(&message.contact_id) {
