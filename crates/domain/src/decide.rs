@@ -41,6 +41,8 @@ pub enum Outcome {
         case: CaseNumber,
         /// The rule.
         rule: Rule,
+        /// Whether an acknowledgement is queued.
+        answered: bool,
     },
     /// Kept, in no case.
     Recorded,
@@ -79,6 +81,17 @@ pub enum Outcome {
     Resolved,
     /// It cannot be done.
     Refused(Refusal),
+}
+
+impl Outcome {
+    /// Whether a text may wait to be sent that did not before: one was queued, or what held it back is settled.
+    pub fn may_have_queued(&self) -> bool {
+        match self {
+            Self::Placed { answered, .. } => *answered,
+            Self::Duplicate | Self::Recorded | Self::Waiting | Self::SetAside(_) | Self::Refused(_) => false,
+            _ => true,
+        }
+    }
 }
 
 /// What reading the provider's list for an uncertain text came to.

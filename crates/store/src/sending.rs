@@ -84,7 +84,11 @@ impl Store {
             Box::pin(async move {
                 let mut ids = Vec::new();
                 let mut slowed: HashMap<_, _> = claim.slowed.into_iter().collect();
-                for line in turns::due_lines(tx, &claim.paused).await? {
+                let (lines, next_in) = turns::due_lines(tx, &claim.paused).await?;
+                if lines.is_empty() {
+                    return Ok(Claims { messages: Vec::new(), again_in: next_in.map(rate::round) });
+                }
+                for line in lines {
                     let left = claim.most - ids.len();
                     let may = slowed.get(&line.account()).map_or(left, |may| left.min(*may));
                     if may == 0 {

@@ -242,7 +242,8 @@ impl Pipeline {
             }
         }
         self.metrics.decided(outcomes.iter().flatten());
-        // A text may have been answered, a report may have settled what held a later text back.
-        self.queued.notify_one();
+        if outcomes.iter().flatten().any(Outcome::may_have_queued) {
+            self.queued.notify_one();
+        }
     }
 }

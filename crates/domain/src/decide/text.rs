@@ -134,7 +134,8 @@ impl Arrival<'_> {
         let entry = trail(self.state, &case, "customer", kind, told, change);
         let row = event_row(self.state, self.facts, EventOutcome::Handled, None);
         let answer = self.acknowledge(&case, kind, &message, mint);
-        let outcome = Outcome::Placed { case: case.number, rule: placement.rule };
+        let answered = answer.iter().any(|effect| matches!(effect, Effect::PutOutgoing(_)));
+        let outcome = Outcome::Placed { case: case.number, rule: placement.rule, answered };
         let mut effects = vec![
             Effect::SetCurrent(self.conversation.id, case.id),
             Effect::PutCase(case),

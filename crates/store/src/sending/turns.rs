@@ -19,17 +19,22 @@ use crate::transaction::Tx;
 /// theirs in the next.
 const MOST_LINES: i64 = 64;
 
-/// A line with messages due that its rate does not hold back.
+/// A line with messages due.
 #[derive(FromQueryResult)]
 pub(super) struct DueLine {
     id: Uuid,
     account_id: Uuid,
     per_second: i32,
-    /// Whether it ever sent, and so has a row of its own for its rate.
-    rated: bool,
+    /// When its rate lets it send; none of one that never sent, which has no row of its own for its rate.
+    next_at: Option<DateTime<Utc>>,
 }
 
 impl DueLine {
+    /// How long its rate still holds it back; `None` when it does not.
+    fn held_for(&self, tx: &Tx) -> Option<TimeDelta> {
+        self.next_at.map(|next_at| next_at - tx.at).filter(|left| *left > TimeDelta::zero())
+    }
+
     pub(super) fn id(&self) -> LineId {
         LineId(self.id)
     }
@@ -39,8 +44,12 @@ impl DueLine {
     }
 }
 
-/// Lines that may send now, longest unserved first, those of paused accounts left out.
-pub(super) async fn due_lines(tx: &Tx, paused: &[AccountId]) -> Result<Vec<DueLine>, Error> {
+/// Lines that may send now, longest unserved first, and how long until the first of those may that their rates hold back.
+/// Lines of paused accounts are left out.
+pub(super) async fn due_lines(
+    tx: &Tx,
+    paused: &[AccountId],
+) -> Result<(Vec<DueLine>, Option<TimeDelta>), Error> {
     let mut values = vec![Value::from(tx.at), Value::from(MOST_LINES)];
     values.extend(paused.iter().map(|account| Value::from(account.0)));
     let paused: Vec<_> = (0..paused.len()).map(|i| format!("${}", i + 3)).collect();
@@ -50,21 +59,23 @@ pub(super) async fn due_lines(tx: &Tx, paused: &[AccountId]) -> Result<Vec<DueLi
         format!("and l.account_id not in ({})", paused.join(", "))
     };
     let sql = format!(
-        "select l.id, l.account_id, l.per_second, r.next_at is not null as rated \
+        "select l.id, l.account_id, l.per_second, r.next_at \
          from line l left join line_rate r on r.line_id = l.id \
-         where (r.next_at is null or r.next_at <= $1) {only} and ( \
+         where ( \
            select 1 from outbox o where o.line_id = l.id and o.state = 'pending' and o.due_at <= $1 limit 1 \
-         ) is not null \
+         ) is not null {only} \
          order by r.next_at is not null, r.next_at, l.id limit $2"
     );
     let statement = Statement::from_sql_and_values(tx.connection.get_database_backend(), sql, values);
-    Ok(DueLine::find_by_statement(statement).all(&tx.connection).await?)
+    let lines = DueLine::find_by_statement(statement).all(&tx.connection).await?;
+    let (held, free): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.held_for(tx).is_some());
+    Ok((free, held.iter().filter_map(|line| line.held_for(tx)).min()))
 }
 
 /// The turns a line may take now, its rate locked until the transaction ends; `None` while another claim
 /// holds it.
 pub(super) async fn turns(tx: &Tx, inner: &Inner, line: &DueLine) -> Result<Option<Turns>, Error> {
-    if !line.rated {
+    if line.next_at.is_none() {
         let fresh = line_rate::ActiveModel { line_id: Set(line.id), next_at: Set(Turns::start(tx.at)) };
         let once = OnConflict::column(line_rate::Column::LineId).do_nothing().to_owned();
         line_rate::Entity::insert(fresh).on_conflict(once).exec_without_returning(&tx.connection).await?;

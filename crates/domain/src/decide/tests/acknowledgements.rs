@@ -202,7 +202,7 @@ fn an_answer_goes_out_on_the_line_that_was_texted() {
     let (case, _) = bench.placed(HEATHER, "my heater is broken");
     bench.set(case, CaseStatus::Closed);
     let named = bench.draft_on(SECOND, HEATHER, &format!("{case}"));
-    assert_eq!(bench.take(named), Outcome::Placed { case, rule: Rule::ReopenedByNumber });
+    assert_eq!(bench.take(named), Outcome::Placed { case, rule: Rule::ReopenedByNumber, answered: true });
     let answer = bench.last(Direction::Outbound);
     assert_eq!(answer.line_id, bench.lines[1].id);
     assert_eq!(bench.shelf.outbox[&answer.id].line_id, bench.lines[1].id);

@@ -182,7 +182,7 @@ impl Bench {
 
     pub(super) fn place(&mut self, draft: Draft) -> (CaseNumber, Rule) {
         match self.take(draft) {
-            Outcome::Placed { case, rule } => (case, rule),
+            Outcome::Placed { case, rule, .. } => (case, rule),
             other => unreachable!("not placed: {other:?}"),
         }
     }

@@ -110,8 +110,8 @@ fn a_case_opened_earlier_in_a_batch_can_be_named_later_in_it() {
     let first = bench.draft(HEATHER, "my heater is broken").into();
     let second = bench.draft_on(SECOND, HEATHER, &format!("about {named}")).into();
     let outcomes = bench.batch(&[first, second]);
-    let placed = |rule| Outcome::Placed { case: named, rule };
-    assert_eq!(outcomes, [placed(Rule::OpenedFirst), placed(Rule::JoinedByNumber)]);
+    let placed = |rule, answered| Outcome::Placed { case: named, rule, answered };
+    assert_eq!(outcomes, [placed(Rule::OpenedFirst, true), placed(Rule::JoinedByNumber, false)]);
     assert_eq!(bench.case(named).line_id, bench.lines[1].id, "replies leave where the customer wrote last");
 }
 
