@@ -34,8 +34,17 @@ pub(crate) async fn run(
     let interval = settings.chores_interval;
     let mut backoff = Backoff::new(interval, settings.retry_most);
     let now = Instant::now();
-    let mut chores =
-        Chores { settings, deps, metrics, queued, beat, stop: stop.clone(), depth_at: now, standing_at: now };
+    let mut chores = Chores {
+        settings,
+        deps,
+        metrics,
+        queued,
+        beat,
+        stop: stop.clone(),
+        backlog_at: now,
+        depth_at: now,
+        standing_at: now,
+    };
     while !stop.is_cancelled() {
         chores.beat.now();
         let pause = if chores.all().await {
@@ -58,7 +67,9 @@ struct Chores {
     queued: Arc<Notify>,
     beat: Beat,
     stop: CancellationToken,
-    /// When what waits is to be counted again.
+    /// When what waits on the stream is to be counted again.
+    backlog_at: Instant,
+    /// The same of what waits in the database.
     depth_at: Instant,
     /// When it is to be counted again how cases stand.
     standing_at: Instant,
@@ -192,9 +203,16 @@ impl Chores {
         self.standing_at = Instant::now() + self.settings.counting_interval.max(rest);
     }
 
-    async fn backlog(&self) {
+    /// Counts what waits on the stream, where it is time to. Where that fails the next look counts.
+    async fn backlog(&mut self) {
+        if Instant::now() < self.backlog_at {
+            return;
+        }
         match self.deps.stream.backlog().await {
-            Ok(backlog) => self.metrics.depth.stream(&backlog),
+            Ok(backlog) => {
+                self.metrics.depth.stream(&backlog);
+                self.backlog_at = Instant::now() + self.settings.counting_interval;
+            }
             Err(error) => {
                 tracing::debug!(event = "backlog_unread", %error, "the stream's backlog cannot be read")
             }
