@@ -136,6 +136,9 @@ fn sqlite(config: &Config, connections: u32, cache: u32) -> ConnectOptions {
 /// A connection that comes from its pool may take this part of the wait for one to show that it is alive. One whose peer
 /// died without a word is then replaced within the same wait; else each such connection of a pool would cost a whole one.
 const ALIVE_PART: u32 = 2;
+/// One that came back to the pool so short a time ago has just shown it, and is not asked again: a fifth of all that a
+/// worker sent to the database while it had nothing to do were such questions.
+const JUST_ALIVE: Duration = Duration::from_secs(1);
 
 fn postgres(config: &Config) -> ConnectOptions {
     let mut options = bounds(config, config.max_connections);
@@ -158,8 +161,13 @@ fn postgres(config: &Config) -> ConnectOptions {
         postgres.options(settings.iter().map(|(name, value)| (*name, value)))
     });
     options.map_sqlx_postgres_pool_opts(move |pool| {
-        pool.before_acquire(move |connection, _| {
-            Box::pin(async move { answers(connection, alive).await.map(|()| true) })
+        pool.before_acquire(move |connection, pooled| {
+            Box::pin(async move {
+                if pooled.idle_for >= JUST_ALIVE {
+                    answers(connection, alive).await?;
+                }
+                Ok(true)
+            })
         })
         .after_release(move |connection, _| {
             Box::pin(async move {

@@ -43,7 +43,7 @@ section! {
         /// that was held. Older ones are kept and no longer looked for.
         pub status_patience: Duration = Duration::from_secs(3 * 86_400),
         /// How often the database is asked whether lines or tokens changed. They work within a second.
-        pub directory_poll: Duration = Duration::from_millis(250),
+        pub directory_poll: Duration = Duration::from_millis(500),
         /// How often the directory is published unasked, in case the stream was wiped.
         pub directory_republish: Duration = Duration::from_secs(60),
         /// How often each shard is compared with the database, by one of the workers: events that have no row were passed
