@@ -137,7 +137,8 @@ fn sqlite(config: &Config, connections: u32, cache: u32) -> ConnectOptions {
 /// died without a word is then replaced within the same wait; else each such connection of a pool would cost a whole one.
 const ALIVE_PART: u32 = 2;
 /// One that came back to the pool so short a time ago has just shown it, and is not asked again: a fifth of all that a
-/// worker sent to the database while it had nothing to do were such questions.
+/// worker sent to the database while it had nothing to do were such questions. Where it died since, what it is used for ends
+/// as what was under way then: with an error at once, or once a transaction may take no longer.
 const JUST_ALIVE: Duration = Duration::from_secs(1);
 
 fn postgres(config: &Config) -> ConnectOptions {

@@ -52,22 +52,20 @@ pub struct ReplayRequest {
 impl Store {
     /// The newest dead letters.
     pub async fn dead_letters(&self, most: u64) -> Result<Vec<DeadLetter>, Error> {
-        let rows = event::Entity::find()
+        let found = event::Entity::find()
             .filter(Expr::cust("outcome = 'dead'"))
             .order_by_desc(event::Column::HandledAt)
             .limit(most)
-            .all(&self.inner.connections.reader)
-            .await?;
-        rows.into_iter().map(dead_letter).collect()
+            .all(&self.inner.connections.reader);
+        self.in_time(async { Ok(found.await?) }).await?.into_iter().map(dead_letter).collect()
     }
 
     /// One dead letter.
     pub async fn dead_letter(&self, id: &DedupeId) -> Result<Option<DeadLetter>, Error> {
-        let row = event::Entity::find_by_id(id.as_str())
+        let found = event::Entity::find_by_id(id.as_str())
             .filter(Expr::cust("outcome = 'dead'"))
-            .one(&self.inner.connections.reader)
-            .await?;
-        row.map(dead_letter).transpose()
+            .one(&self.inner.connections.reader);
+        self.in_time(async { Ok(found.await?) }).await?.map(dead_letter).transpose()
     }
 
     /// Asks a worker to handle a dead letter again; the request's id.

@@ -61,13 +61,17 @@ impl Store {
 
     /// What came of a request; `None` while no worker has done it, and for ever where its worker ended with it.
     pub async fn request_outcome(&self, id: Uuid) -> Result<Option<String>, Error> {
-        let row = request::Entity::find_by_id(id).one(&self.inner.connections.reader).await?;
+        let row = self.request(id).await?;
         Ok(row.and_then(|row| row.outcome))
     }
 
     /// Whether a worker has taken a request on.
     pub async fn request_begun(&self, id: Uuid) -> Result<bool, Error> {
-        let row = request::Entity::find_by_id(id).one(&self.inner.connections.reader).await?;
+        let row = self.request(id).await?;
         Ok(row.is_some_and(|row| row.done_at.is_some()))
+    }
+    async fn request(&self, id: Uuid) -> Result<Option<request::Model>, Error> {
+        let found = request::Entity::find_by_id(id).one(&self.inner.connections.reader);
+        self.in_time(async { Ok(found.await?) }).await
     }
 }

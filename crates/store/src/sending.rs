@@ -150,7 +150,8 @@ impl Store {
         let sql = "select count(*) as messages, min(held_at) as oldest from outbox \
                    where state = 'uncertain' and held_at is not null";
         let statement = Statement::from_string(connection.get_database_backend(), sql);
-        depth.held = Held::find_by_statement(statement).one(connection).await?.unwrap_or_default();
+        let held = Held::find_by_statement(statement).one(connection);
+        depth.held = self.in_time(async { Ok(held.await?) }).await?.unwrap_or_default();
         Ok(depth)
     }
 }

@@ -90,11 +90,11 @@ impl Store {
 
     /// Who this secret belongs to; `None` when it is unknown, used up or too old.
     pub async fn caller(&self, kind: TokenKind, secret: &str) -> Result<Option<Caller>, Error> {
-        let row = token::Entity::find()
+        let found = token::Entity::find()
             .filter(token::Column::Hash.eq(hash(secret)))
             .filter(token::Column::Kind.eq(kind.as_str()))
-            .one(&self.inner.connections.reader)
-            .await?;
+            .one(&self.inner.connections.reader);
+        let row = self.in_time(async { Ok(found.await?) }).await?;
         let now = (self.inner.clock)();
         let live = row.filter(|row| row.expires_at.is_none_or(|at| at > now) && row.used_at.is_none());
         Ok(live.map(|row| Caller { name: row.name, workspace_id: row.workspace_id.into() }))

@@ -80,6 +80,10 @@ impl Store {
 
     /// One case with everything in it; `None` when no case has this number.
     pub async fn case(&self, number: CaseNumber) -> Result<Option<CaseView>, Error> {
+        self.in_time(self.read_case(number)).await
+    }
+
+    async fn read_case(&self, number: CaseNumber) -> Result<Option<CaseView>, Error> {
         let connection = &self.inner.connections.reader;
         let stored = i32::try_from(number.value()).unwrap_or(i32::MAX);
         let found = case::Entity::find()
@@ -116,9 +120,8 @@ impl Store {
     pub async fn message(&self, id: MessageId) -> Result<Option<MessageView>, Error> {
         let found = message::Entity::find_by_id(id.0)
             .find_also_related(outbox::Entity)
-            .one(&self.inner.connections.reader)
-            .await?;
-        found.map(message_view).transpose()
+            .one(&self.inner.connections.reader);
+        self.in_time(async { Ok(found.await?) }).await?.map(message_view).transpose()
     }
 
     /// Trail entries after `cursor`, oldest first. Ids commit out of order: a reader that follows the trail asks for
@@ -138,11 +141,11 @@ impl Store {
     }
 
     async fn trail(&self, entries: Select<case_event::Entity>) -> Result<Vec<TrailView>, Error> {
-        let rows = entries
+        let found = entries
             .find_also_related(case::Entity)
             .order_by_asc(case_event::Column::Id)
-            .all(&self.inner.connections.reader)
-            .await?;
+            .all(&self.inner.connections.reader);
+        let rows = self.in_time(async { Ok(found.await?) }).await?;
         rows.into_iter()
             .map(|(entry, case)| {
                 let case = case.ok_or(Error::Unreadable { table: "case_event", what: "its case" })?;
@@ -153,12 +156,12 @@ impl Store {
 
     /// The newest trail entry's place, where somebody who wants only news begins.
     pub async fn trail_end(&self) -> Result<i64, Error> {
-        let newest: Option<Option<i64>> = case_event::Entity::find()
+        let found = case_event::Entity::find()
             .select_only()
             .column_as(case_event::Column::Id.max(), "newest")
             .into_tuple()
-            .one(&self.inner.connections.reader)
-            .await?;
+            .one(&self.inner.connections.reader);
+        let newest: Option<Option<i64>> = self.in_time(async { Ok(found.await?) }).await?;
         Ok(newest.flatten().unwrap_or(0))
     }
 }

@@ -81,6 +81,10 @@ impl Store {
         limit: u64,
         after: Option<Cursor>,
     ) -> Result<Page, Error> {
+        self.in_time(self.read_page(filter, limit, after)).await
+    }
+
+    async fn read_page(&self, filter: &CaseFilter, limit: u64, after: Option<Cursor>) -> Result<Page, Error> {
         let mut query = case::Entity::find()
             .find_also_related(contact::Entity)
             .join(JoinType::InnerJoin, case::Relation::Line.def())
