@@ -88,7 +88,8 @@ impl Outcome {
     pub fn may_have_queued(&self) -> bool {
         match self {
             Self::Placed { answered, .. } => *answered,
-            Self::Duplicate | Self::Recorded | Self::Waiting | Self::SetAside(_) | Self::Refused(_) => false,
+            Self::Recorded | Self::Waiting | Self::SetAside(_) | Self::Refused(_) => false,
+            // Of a try of which nobody heard that it was committed, too.
             _ => true,
         }
     }

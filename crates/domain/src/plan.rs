@@ -45,7 +45,6 @@ pub fn plan<'c>(rules: &Rules, command: &'c Command, keys: &mut Keys<'c>) {
     if let Some(event) = command.event().filter(|_| looked_up) {
         keys.events.insert(event.dedupe_id.clone());
     }
-    keys.answering |= !matches!(command, Command::Text(..));
     match command {
         Command::Text(facts, text) => {
             let Some(line) = rules.line(&facts.line) else { return };
@@ -68,6 +67,7 @@ pub fn plan<'c>(rules: &Rules, command: &'c Command, keys: &mut Keys<'c>) {
             keys.replies.extend(reply.idempotency_key.iter().map(|key| (reply.author.clone(), key.clone())));
         }
         Command::SetStatus { case, .. } => {
+            keys.answering = true;
             keys.case_numbers.insert(*case);
         }
         Command::Attempted { message_id, outcome, .. } => {

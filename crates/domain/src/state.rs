@@ -47,7 +47,7 @@ pub struct State {
     /// What is known of whether a contact may be texted on a line.
     pub suppressions: HashMap<(LineId, ContactId), Suppression>,
     /// When automatic replies of the last 24 hours were queued, by line and contact; of those whom the batch
-    /// [may answer](State::may_be_answered).
+    /// [may answer](State::guarded).
     pub automatic: HashMap<(LineId, ContactId), Vec<DateTime<Utc>>>,
     /// Replies by author and idempotency key.
     pub replies: HashMap<(String, String), MessageId>,
@@ -178,7 +178,7 @@ impl State {
 
     /// The contacts whose texts may be answered without a person: the loop guard asks what they were answered before.
     /// Most who text have a case that is not closed, and are not answered again.
-    pub fn may_be_answered(&self, keys: &Keys<'_>) -> BTreeSet<ContactId> {
+    pub fn guarded(&self, keys: &Keys<'_>) -> BTreeSet<ContactId> {
         let joins = |case: &Case| case.status != CaseStatus::Closed;
         let answered = |lane: &&Conversation| {
             keys.answering || !lane.current_case_id.and_then(|id| self.cases.get(&id)).is_some_and(joins)

@@ -207,7 +207,7 @@ async fn suppressions(tx: &Tx, state: &mut State) -> Result<(), Error> {
 
 /// Automatic replies of the last day, which the loop guard counts.
 async fn automatic(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), Error> {
-    let contacts: Vec<Uuid> = state.may_be_answered(keys).into_iter().map(|contact| contact.0).collect();
+    let contacts: Vec<Uuid> = state.guarded(keys).into_iter().map(|contact| contact.0).collect();
     if contacts.is_empty() {
         return Ok(());
     }

@@ -77,7 +77,7 @@ struct Chores {
 
 impl Chores {
     /// Does each, whatever became of the others. Whether all went well. The stream is looked at first, which needs no
-    /// database: what waits there is watched most when that is away.
+    /// database: what waits there matters most when that is away.
     async fn all(&mut self) -> bool {
         self.backlog().await;
         let done = [
@@ -151,7 +151,6 @@ impl Chores {
             return Ok("it still cannot be decoded".to_owned());
         };
         let outcome = self.handle(vec![command], Patience::NONE).await?.pop();
-        self.queued.notify_one();
         Ok(match outcome {
             Some(Outcome::Placed { case, .. }) => format!("it is in case {case}"),
             Some(Outcome::SetAside(reason)) => format!("it is a dead letter still: {reason}"),
@@ -172,6 +171,9 @@ impl Chores {
         };
         let outcomes = batch::handle(self.deps.database.as_ref(), commands, patience, &go_on).await?;
         self.metrics.decided(&outcomes);
+        if outcomes.iter().any(Outcome::may_have_queued) {
+            self.queued.notify_one();
+        }
         Ok(outcomes)
     }
 

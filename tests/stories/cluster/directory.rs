@@ -6,7 +6,7 @@ use casewire_simulator::Account;
 
 use crate::kit::{ACCOUNT, Cluster, Hook, TOKEN, message_sid, person, say};
 
-/// On a machine that does much else; by itself it takes a quarter of a second.
+/// On a machine that does much else; by itself it takes up to half a second.
 const SOON: Duration = Duration::from_secs(3);
 const NEW_TOKEN: &str = "the-token-after-the-rotation";
 

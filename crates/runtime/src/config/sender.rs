@@ -15,8 +15,9 @@ section! {
         pub lease: Duration = Duration::from_secs(60),
         /// Texts a second of a line that has no rate of its own.
         pub rate_per_line: NonZeroU32 = const { NonZeroU32::new(100).unwrap() },
-        /// How often the outbox is looked at when nothing woke the sender: what a desk of another process queued. Nobody
-        /// waits half a second for a text to leave, and a look costs each worker as much as nine texts that come in.
+        /// How often the outbox is looked at when nothing woke the sender: for what a desk of another process queued, and for
+        /// texts whose pause is over. Nobody waits half a second for a text to leave, and a look costs each worker as much
+        /// as nine texts that come in.
         pub poll_interval: Duration = Duration::from_millis(500),
         /// Pause between two looks that found something, so that under load one takes several texts. After one that
         /// found a text for every place it ends as soon as all of them are sent.

@@ -35,7 +35,8 @@ section! {
         /// their text was known, replays that were asked for. A look is a few index reads.
         pub chores_interval: Duration = Duration::from_secs(1),
         /// How often it is counted for metrics how cases stand and how much waits, on the stream, in the outbox and as dead
-        /// letters: metrics are read every 15 s, and counting each second would be done by each worker.
+        /// letters: metrics are read every 15 s, and counting each second would be done by each worker. Alerts and the
+        /// scaling of workers see no more than this.
         pub counting_interval: Duration = Duration::from_secs(15),
         /// Most of each kind that one look takes on, in one transaction; the next takes more.
         pub chores_most: NonZeroU32 = const { NonZeroU32::new(256).unwrap() },

@@ -233,7 +233,14 @@ mod story {
         let first = bench.store.claim(claim()).await.unwrap();
         assert_eq!(first.messages.len(), 1, "a line that never sent has one turn");
         let wait = first.again_in.expect("there is more");
-        assert!(wait >= Duration::from_millis(50) && wait <= Duration::from_millis(200), "{wait:?}");
+        let soon = Duration::from_millis(50)..=Duration::from_millis(200);
+        assert!(soon.contains(&wait), "{wait:?}");
+        let account = bench.store.accounts().await.unwrap()[0].id;
+        let paused = bench.store.claim(Claim { paused: vec![account], ..claim() }).await.unwrap();
+        assert_eq!(paused.again_in, None, "its account holds it back, and not its rate");
+        let again = bench.store.claim(claim()).await.unwrap();
+        let turn_came = !again.messages.is_empty();
+        assert!(turn_came || soon.contains(&again.again_in.expect("there is more")), "{again:?}");
     }
 
     pub(super) async fn many_lines_of_a_paused_account_hold_nobody_back(bench: Bench) {

@@ -84,7 +84,7 @@ async fn a_board_in_trouble_is_tried_again_ever_more_patiently_and_served_when_i
         let begun = Instant::now();
         let _worker = bench.run(deps);
         eventually("it is tried", SOON, || async { board.tries.load(Ordering::SeqCst) >= 4 }).await?;
-        // 250 ms, then 500 ms each, which is the longest pause here.
+        // 500 ms each, which is the longest pause here.
         assert!(begun.elapsed() >= Duration::from_millis(1_200), "{trouble}: {:?}", begun.elapsed());
         board.trouble(None)?;
         let mut shown = board.watch();

@@ -220,19 +220,26 @@ fn moves() -> impl Strategy<Value = Vec<(&'static str, &'static str, &'static st
 
 proptest! {
     #[test]
-    fn whatever_a_customer_does_the_guard_holds_in_every_window(moves in moves()) {
+    fn whatever_a_customer_does_the_guard_holds_in_every_window(
+        moves in moves(),
+        updates in any::<[bool; 2]>(),
+        most in 1..5usize,
+    ) {
         let mut bench = Bench::new();
-        for line in &mut bench.lines {
+        for (line, _) in bench.lines.iter_mut().zip(updates).filter(|(_, answered)| *answered) {
             line.acknowledgements.on_update = Template::parse("got it").unwrap();
         }
-        for (from, line, body, close, seconds) in moves {
-            let draft = bench.draft_on(line, from, body);
-            if let Outcome::Placed { case, .. } = bench.take(draft)
-                && close
-            {
-                bench.set(case, CaseStatus::Closed);
+        for batch in moves.chunks(most) {
+            let texts = batch.iter().map(|(from, line, body, ..)| bench.draft_on(line, from, body).into());
+            let texts: Vec<Command> = texts.collect();
+            for (outcome, (.., close, seconds)) in bench.batch(&texts).into_iter().zip(batch) {
+                if let Outcome::Placed { case, .. } = outcome
+                    && *close
+                {
+                    bench.set(case, CaseStatus::Closed);
+                }
+                bench.wait(TimeDelta::seconds(*seconds));
             }
-            bench.wait(TimeDelta::seconds(seconds));
         }
         let mut answered = BTreeMap::<_, Vec<_>>::new();
         for message in bench.shelf.messages.values().filter(|message| message.automatic) {

@@ -60,7 +60,7 @@ impl Shelf {
         // One try knows of everybody, so that the other shows that it makes no difference.
         let people = match keys.doubtful {
             true => state.conversations.values().map(|lane| lane.contact_id).collect(),
-            false => state.may_be_answered(keys),
+            false => state.guarded(keys),
         };
         let today = state.at - TimeDelta::days(1);
         for message in self.messages.values().filter(|m| m.automatic && m.processed_at > today) {

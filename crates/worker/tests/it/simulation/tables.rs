@@ -149,7 +149,7 @@ impl Tables {
         }
         let known = self.suppressions.iter().filter(|((_, contact), _)| state.contacts.contains_key(contact));
         state.suppressions = known.map(|(lane, known)| (*lane, *known)).collect();
-        let people = state.may_be_answered(keys);
+        let people = state.guarded(keys);
         for message in self.messages.values() {
             let today = message.processed_at > at - TimeDelta::days(1);
             if message.automatic && today && people.contains(&message.contact_id) {
