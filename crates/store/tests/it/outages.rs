@@ -1,12 +1,13 @@
 //! A database that is in trouble, and what is said of it: nothing is held against a text that is not its fault.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use casewire_store::{Config, Error, Store};
 use casewire_testkit::{Postgres, eventually};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::bench::{Bench, HEATHER, IAN, sid, text};
 use crate::on_both;
@@ -106,12 +107,11 @@ async fn a_connection_that_falls_silent_just_after_it_was_used_costs_a_reading_i
     store.trail_end().await.unwrap();
     eventually("the connection is back", SOON, async || store.pool().used == 0).await.unwrap();
     network.lose.send(()).unwrap();
-    let begun = Instant::now();
+    let read = timeout(SOON, store.trail_end()).await.expect("it is given up");
     // On a machine so slow that the connection is asked first, it is replaced and nothing is lost.
-    if let Err(lost) = store.trail_end().await {
+    if let Err(lost) = read {
         assert!(lost.is_retryable() && !lost.blames_input(), "{lost}");
     }
-    assert!(begun.elapsed() < 4 * SECOND, "{:?}", begun.elapsed());
     let other = async || store.trail_end().await.is_ok();
     eventually("another takes its place", SOON, other).await.unwrap();
 }
