@@ -22,10 +22,10 @@ pub struct Keys<'c> {
     /// Whether a text may be answered without a person though it joins its conversation's current case: its line answers
     /// all, it may join another one that it names, or something else in the batch may close it first.
     pub answering: bool,
-    /// Contacts by address, made where they do not exist yet, with where the first text says it came from.
+    /// Conversations by line and the sender's address, made where they do not exist yet; each with the line's workspace.
+    pub conversations: BTreeMap<(LineId, Address), WorkspaceId>,
+    /// Contacts of conversations that are made, with where the first text says it came from.
     pub contacts: BTreeMap<(WorkspaceId, Address), &'c Location>,
-    /// Conversations by line and contact, made where they do not exist yet.
-    pub conversations: BTreeSet<(LineId, WorkspaceId, Address)>,
     /// Cases that are named.
     pub case_numbers: BTreeSet<CaseNumber>,
     /// Messages of ours.
@@ -55,7 +55,7 @@ pub fn plan<'c>(rules: &Rules, command: &'c Command, keys: &mut Keys<'c>) {
             let named = case_numbers(text.body.reveal());
             keys.answering |= line.acknowledgements.on_update.is_some() || !named.is_empty();
             keys.case_numbers.extend(named);
-            keys.conversations.insert((line.id, line.workspace_id, address.clone()));
+            keys.conversations.insert((line.id, address.clone()), line.workspace_id);
             keys.contacts.entry((line.workspace_id, address)).or_insert(&text.location);
         }
         Command::Status(_, report) => {

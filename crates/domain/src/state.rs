@@ -11,7 +11,7 @@ use crate::case::{Case, CaseStatus, Conversation, TrailEntry};
 use crate::command::EventFacts;
 use crate::contact::Contact;
 use crate::event::DedupeId;
-use crate::id::{AccountId, CaseId, CaseNumber, ContactId, ConversationId, LineId, MessageId, WorkspaceId};
+use crate::id::{AccountId, CaseId, CaseNumber, ContactId, ConversationId, LineId, MessageId};
 use crate::message::Message;
 use crate::outbox::Outgoing;
 use crate::plan::Keys;
@@ -26,14 +26,12 @@ pub struct State {
     pub events: HashMap<DedupeId, EventOutcome>,
     /// Events that have a row already: theirs is changed, not added.
     pub known_events: HashSet<DedupeId>,
-    /// Contacts.
+    /// Contacts: those whom the batch [may text](State::addressees).
     pub contacts: HashMap<ContactId, Contact>,
-    /// Contacts by address.
-    pub contacts_by_address: HashMap<(WorkspaceId, Address), ContactId>,
     /// Conversations.
     pub conversations: HashMap<ConversationId, Conversation>,
-    /// Conversations by line and contact.
-    pub conversations_by_contact: HashMap<(LineId, ContactId), ConversationId>,
+    /// Conversations by line and address.
+    pub conversations_by_address: HashMap<(LineId, Address), ConversationId>,
     /// Cases: the current ones of these conversations, and the named ones.
     pub cases: HashMap<CaseId, Case>,
     /// Cases by number.
@@ -164,16 +162,16 @@ impl State {
         self.events.get(dedupe_id).is_some_and(|outcome| outcome.settled())
     }
 
-    /// The contact and the conversation of an address on a line.
-    pub fn conversation(
-        &self,
-        line: LineId,
-        workspace: WorkspaceId,
-        address: &Address,
-    ) -> Option<(&Contact, &Conversation)> {
-        let contact_id = self.contacts_by_address.get(&(workspace, address.clone()))?;
-        let conversation_id = self.conversations_by_contact.get(&(line, *contact_id))?;
-        Some((self.contacts.get(contact_id)?, self.conversations.get(conversation_id)?))
+    /// The conversation of an address on a line.
+    pub fn conversation(&self, line: LineId, address: Address) -> Option<&Conversation> {
+        self.conversations.get(self.conversations_by_address.get(&(line, address))?)
+    }
+
+    /// Makes a conversation known.
+    pub fn add_conversation(&mut self, conversation: Conversation) {
+        let address = Address::from_stored(conversation.key.reveal().to_owned());
+        self.conversations_by_address.insert((conversation.line_id, address), conversation.id);
+        self.conversations.insert(conversation.id, conversation);
     }
 
     /// The contacts whose texts may be answered without a person: the loop guard asks what they were answered before.
@@ -184,6 +182,12 @@ impl State {
             keys.answering || !lane.current_case_id.and_then(|id| self.cases.get(&id)).is_some_and(joins)
         };
         self.conversations.values().filter(answered).map(|lane| lane.contact_id).collect()
+    }
+
+    /// The contacts whom the batch may text: those who may be answered, and whose case is named, as agents do.
+    pub fn addressees(&self, keys: &Keys<'_>) -> BTreeSet<ContactId> {
+        let named = keys.case_numbers.iter().filter_map(|number| self.case(*number));
+        named.map(|case| case.contact_id).chain(self.guarded(keys)).collect()
     }
 
     /// Whether a contact must not be texted on a line.

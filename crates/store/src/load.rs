@@ -18,17 +18,14 @@ use uuid::Uuid;
 
 use crate::Inner;
 use crate::bulk::among;
-use crate::entity::{case, contact, conversation, event, message, outbox, reply_key, suppression, word};
+use crate::entity::{case, contact, event, message, outbox, reply_key, suppression, word};
 use crate::error::Error;
 use crate::transaction::Tx;
 
 /// What the batch must know, its conversations locked.
 pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys<'_>) -> Result<State, Error> {
     let mut state = State::default();
-    people::contacts(tx, inner, keys, &mut state).await?;
-    let mut lanes = people::conversations(tx, inner, keys, &state).await?;
-    lanes.extend(settling::lanes(tx, keys).await?);
-    lock_conversations(tx, lanes, &mut state).await?;
+    people::conversations(tx, inner, keys, &mut state).await?;
     lock_cases(tx, keys, &mut state).await?;
     let mut ids = message_ids(tx, keys, &mut state).await?;
     ids.extend(settling::rivals(tx, keys).await?);
@@ -37,6 +34,7 @@ pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys<'_>) -> Result<Stat
     // Not the time the transaction began: whoever waited for the locks decides after those it waited for.
     state.at = inner.now(&tx.connection).await?;
     events(tx, keys, &mut state).await?;
+    contacts(tx, keys, &mut state).await?;
     suppressions(tx, &mut state).await?;
     automatic(tx, keys, &mut state).await?;
     Ok(state)
@@ -44,24 +42,6 @@ pub(crate) async fn load(tx: &Tx, inner: &Inner, keys: &Keys<'_>) -> Result<Stat
 
 fn numbers(keys: &Keys<'_>) -> impl Iterator<Item = i32> {
     keys.case_numbers.iter().filter_map(|number| i32::try_from(number.value()).ok())
-}
-
-async fn lock_conversations(tx: &Tx, ids: BTreeSet<Uuid>, state: &mut State) -> Result<(), Error> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let rows = conversation::Entity::find()
-        .filter(among(&tx.connection, conversation::Column::Id, ids))
-        .order_by_asc(conversation::Column::Id)
-        .lock_exclusive()
-        .all(&tx.connection)
-        .await?;
-    for row in rows {
-        let lane = casewire_domain::case::Conversation::from(row);
-        state.conversations_by_contact.insert((lane.line_id, lane.contact_id), lane.id);
-        state.conversations.insert(lane.id, lane);
-    }
-    Ok(())
 }
 
 /// A case can be current in two conversations (its customer named it on another line), so that the lock on
@@ -88,25 +68,23 @@ async fn lock_cases(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), E
         .lock_exclusive()
         .all(&tx.connection)
         .await?;
-    let mut people = BTreeSet::new();
     for row in rows {
         let case = casewire_domain::case::Case::try_from(row)?;
-        people.insert(case.contact_id.0);
         state.case_numbers.insert(case.number, case.id);
         state.cases.insert(case.id, case);
     }
-    people_of_cases(tx, people, state).await
+    Ok(())
 }
 
-/// Agents reply to cases, not to contacts: who is at the other end is known only now.
-async fn people_of_cases(tx: &Tx, people: BTreeSet<Uuid>, state: &mut State) -> Result<(), Error> {
-    let unknown: Vec<Uuid> =
-        people.into_iter().filter(|id| !state.contacts.contains_key(&ContactId(*id))).collect();
-    if unknown.is_empty() {
+/// Whom the batch may text, as far as they were not strangers.
+async fn contacts(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), Error> {
+    let mut wanted = state.addressees(keys);
+    wanted.retain(|contact| !state.contacts.contains_key(contact));
+    if wanted.is_empty() {
         return Ok(());
     }
     let rows = contact::Entity::find()
-        .filter(among(&tx.connection, contact::Column::Id, unknown))
+        .filter(among(&tx.connection, contact::Column::Id, wanted.into_iter().map(|contact| contact.0)))
         .all(&tx.connection)
         .await?;
     state.contacts.extend(rows.into_iter().map(|row| (ContactId(row.id), row.into())));
@@ -190,7 +168,7 @@ async fn events(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), Error
 }
 
 async fn suppressions(tx: &Tx, state: &mut State) -> Result<(), Error> {
-    let contacts: BTreeSet<Uuid> = state.contacts.keys().map(|contact| contact.0).collect();
+    let contacts: BTreeSet<Uuid> = state.conversations.values().map(|lane| lane.contact_id.0).collect();
     if contacts.is_empty() {
         return Ok(());
     }

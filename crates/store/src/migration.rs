@@ -12,6 +12,7 @@ mod m20261128_000005_restoring;
 mod m20261128_000006_lookups;
 mod m20261129_000007_lean;
 mod m20261129_000008_unanswered;
+mod m20261130_000009_lanes;
 
 /// All migrations, oldest first.
 pub(crate) struct Migrator;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000006_lookups::Migration),
             Box::new(m20261129_000007_lean::Migration),
             Box::new(m20261129_000008_unanswered::Migration),
+            Box::new(m20261130_000009_lanes::Migration),
         ]
     }
 }

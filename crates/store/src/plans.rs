@@ -118,5 +118,5 @@ async fn postgresql_plans_what_a_batch_asks_once_for_whatever_values() {
         assert_eq!(count("custom_plans"), 0, "{statement}");
         often += usize::from(count("generic_plans") >= 4);
     }
-    assert!(often >= 9, "only {often} statements were asked four times");
+    assert!(often >= 7, "only {often} statements were asked four times");
 }

@@ -8,7 +8,6 @@ use super::{Decision, Outcome, event_row, set_aside, trail};
 use crate::address::Address;
 use crate::case::{Case, CaseStatus, Conversation, Trail, subject_of};
 use crate::command::EventFacts;
-use crate::contact::Contact;
 use crate::id::{CaseId, CaseNumber, Mint};
 use crate::inbound::{InboundText, Keyword};
 use crate::line::{Line, Rules};
@@ -26,7 +25,6 @@ struct Arrival<'a> {
     line: &'a Line,
     facts: &'a Arc<EventFacts>,
     text: &'a InboundText,
-    contact: &'a Contact,
     conversation: &'a Conversation,
 }
 
@@ -47,10 +45,10 @@ pub(super) fn decide(
     let Ok(address) = Address::parse(&text.from, line.region) else {
         return set_aside(state, facts, "the text has no usable sender");
     };
-    let Some((contact, conversation)) = state.conversation(line.id, line.workspace_id, &address) else {
+    let Some(conversation) = state.conversation(line.id, address) else {
         return set_aside(state, facts, "the sender's conversation was not loaded");
     };
-    let arrival = Arrival { rules, state, line, facts, text, contact, conversation };
+    let arrival = Arrival { rules, state, line, facts, text, conversation };
     let keyword = text.keyword();
     let said = keyword.and_then(|keyword| Suppression::said(keyword, facts.received_at));
     let mut decision = match keyword {
@@ -60,7 +58,7 @@ pub(super) fn decide(
         None => arrival.place(mint),
     };
     // A START is remembered even so: a STOP from before it may still come.
-    decision.effects.extend(said.map(|said| Effect::Suppress(line.id, contact.id, said)));
+    decision.effects.extend(said.map(|said| Effect::Suppress(line.id, conversation.contact_id, said)));
     decision
 }
 
@@ -73,12 +71,12 @@ struct Placement {
 
 impl Arrival<'_> {
     fn suppressed(&self) -> bool {
-        self.state.suppressed(self.line.id, self.contact.id)
+        self.state.suppressed(self.line.id, self.conversation.contact_id)
     }
 
     /// Whether what is said ends a suppression.
     fn lifts(&self, said: Option<Suppression>) -> bool {
-        let known = self.state.suppressions.get(&(self.line.id, self.contact.id));
+        let known = self.state.suppressions.get(&(self.line.id, self.conversation.contact_id));
         self.suppressed() && said.is_some_and(|said| said.overrules(known))
     }
 
@@ -101,7 +99,7 @@ impl Arrival<'_> {
             account_id: self.line.account_id,
             line_id: self.line.id,
             conversation_id: self.conversation.id,
-            contact_id: self.contact.id,
+            contact_id: self.conversation.contact_id,
             case_id,
             direction: Direction::Inbound,
             provider_sid: Some(self.text.provider_sid.clone()),
@@ -133,7 +131,9 @@ impl Arrival<'_> {
         let change = json!({ "message": message.id, "status": case.status });
         let entry = trail(self.state, &case, "customer", kind, told, change);
         let row = event_row(self.state, self.facts, EventOutcome::Handled, None);
-        let answer = self.acknowledge(&case, kind, &message, mint);
+        let Some(answer) = self.acknowledge(&case, kind, &message, mint) else {
+            return set_aside(self.state, self.facts, "who is to be answered was not loaded");
+        };
         let answered = answer.iter().any(|effect| matches!(effect, Effect::PutOutgoing(_)));
         let outcome = Outcome::Placed { case: case.number, rule: placement.rule, answered };
         let mut effects = vec![
@@ -175,7 +175,7 @@ impl Arrival<'_> {
     fn follow(&self, number: CaseNumber, followed: bool) -> Result<&Case, Because> {
         let case = self.state.case(number).filter(|case| case.workspace_id == self.line.workspace_id);
         let case = case.ok_or(Because::NoSuchCase)?;
-        if case.contact_id != self.contact.id {
+        if case.contact_id != self.conversation.contact_id {
             return Err(Because::NotAParticipant);
         }
         if followed { Err(Because::AnotherFollowed) } else { Ok(case) }
@@ -202,7 +202,7 @@ impl Arrival<'_> {
             number: *self.state.free_numbers.front()?,
             conversation_id: self.conversation.id,
             line_id: self.line.id,
-            contact_id: self.contact.id,
+            contact_id: self.conversation.contact_id,
             status: CaseStatus::Open,
             subject: subject_of(&self.text.body, !self.text.media.is_empty()),
             opened_at: self.facts.received_at,

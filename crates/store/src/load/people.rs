@@ -1,13 +1,14 @@
-//! Who a batch's texts are from: contacts, and their conversations.
+//! Who a batch's texts are from: conversations, locked, and the contacts of those who text a line for the first time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use casewire_domain::contact::{generated_email, generated_name};
+use casewire_domain::contact::{Contact, generated_email, generated_name};
+use casewire_domain::inbound::Location;
 use casewire_domain::plan::Keys;
 use casewire_domain::state::State;
 use casewire_domain::{Address, ContactId, LineId, WorkspaceId};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{Condition, LockBehavior, LockType, OnConflict};
+use sea_orm::{ActiveValue::Set, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
 use crate::Inner;
@@ -16,126 +17,147 @@ use crate::entity::{case, contact, conversation};
 use crate::error::Error;
 use crate::transaction::Tx;
 
-/// Contacts by address; those that do not exist yet are made, in the order of their addresses.
-pub(super) async fn contacts(
+/// Senders who have no conversation on the line they texted.
+type Strangers<'k> = Vec<(&'k (LineId, Address), &'k WorkspaceId)>;
+
+/// Locks the conversations the batch decides on: those of its texts, of the cases it names, and of the texts that are
+/// being settled. Those of strangers are made.
+///
+/// # Errors
+/// [`Error::Conflict`] where another transaction made one of them meanwhile and yet another has it locked. To wait for
+/// that one, which may wait for what was made here, is not safe; the next try finds the conversation.
+pub(super) async fn conversations(
     tx: &Tx,
     inner: &Inner,
     keys: &Keys<'_>,
     state: &mut State,
 ) -> Result<(), Error> {
-    known_contacts(tx, keys.contacts.keys(), state).await?;
-    let missing: Vec<_> =
-        keys.contacts.iter().filter(|(key, _)| !state.contacts_by_address.contains_key(key)).collect();
-    if missing.is_empty() {
+    let mut ids = super::settling::lanes(tx, keys).await?;
+    ids.extend(of_named_cases(tx, keys).await?);
+    if keys.conversations.is_empty() && ids.is_empty() {
         return Ok(());
     }
-    let rows = missing
+    // In one statement, whatever they are known by: they are locked in the order of their ids.
+    let by_address = Some(keys.conversations.keys().map(|(_, address)| address.reveal()));
+    let by_address = by_address.filter(|_| !keys.conversations.is_empty());
+    let who = Condition::any()
+        .add_option(by_address.map(|all| among(&tx.connection, conversation::Column::Key, all)))
+        .add_option((!ids.is_empty()).then(|| among(&tx.connection, conversation::Column::Id, ids)));
+    locked(tx, conversation::Entity::find().filter(who).lock_exclusive(), state).await?;
+    let new = strangers(keys, state);
+    if new.is_empty() { Ok(()) } else { make(tx, inner, keys, &new, state).await }
+}
+
+/// A person's conversations on other lines come along: see the index `conversation_key`.
+async fn locked(tx: &Tx, which: Select<conversation::Entity>, state: &mut State) -> Result<(), Error> {
+    let rows = which.order_by_asc(conversation::Column::Id).all(&tx.connection).await?;
+    rows.into_iter().for_each(|row| state.add_conversation(row.into()));
+    Ok(())
+}
+
+fn strangers<'k>(keys: &'k Keys<'k>, state: &State) -> Strangers<'k> {
+    let new = |key: &(LineId, Address)| !state.conversations_by_address.contains_key(key);
+    keys.conversations.iter().filter(|(key, _)| new(key)).collect()
+}
+
+async fn of_named_cases(tx: &Tx, keys: &Keys<'_>) -> Result<Vec<Uuid>, Error> {
+    if keys.case_numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named = case::Entity::find()
+        .select_only()
+        .column(case::Column::ConversationId)
+        .filter(among(&tx.connection, case::Column::Number, super::numbers(keys)))
+        .into_tuple();
+    Ok(named.all(&tx.connection).await?)
+}
+
+/// Makes the conversations of strangers, in their order.
+async fn make(
+    tx: &Tx,
+    inner: &Inner,
+    keys: &Keys<'_>,
+    new: &Strangers<'_>,
+    state: &mut State,
+) -> Result<(), Error> {
+    let people: People<'_> = new
         .iter()
-        .map(|((workspace, address), location)| contact::ActiveModel {
+        .filter_map(|((_, address), workspace)| keys.contacts.get_key_value(&(**workspace, address.clone())))
+        .map(|(key, location)| (key, *location))
+        .collect();
+    let contacts = contacts(tx, inner, people, state).await?;
+    let row = |((line, address), workspace): &(&(LineId, Address), &WorkspaceId)| {
+        let contact = contacts.get(&(**workspace, address.clone()))?;
+        Some(conversation::ActiveModel {
+            id: Set((inner.mint)()),
+            line_id: Set(line.0),
+            key: Set(address.reveal().to_owned()),
+            contact_id: Set(contact.0),
+            current_case_id: Set(None),
+        })
+    };
+    let or_not = OnConflict::columns([conversation::Column::LineId, conversation::Column::Key])
+        .do_nothing()
+        .to_owned();
+    insert(tx, new.iter().filter_map(row).collect(), Some(or_not)).await?;
+    let addresses = new.iter().map(|((_, address), _)| address.reveal());
+    let made = conversation::Entity::find()
+        .filter(among(&tx.connection, conversation::Column::Key, addresses))
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    locked(tx, made, state).await?;
+    match strangers(keys, state).is_empty() {
+        true => Ok(()),
+        false => {
+            Err(Error::Conflict(DbErr::Custom("a conversation was made elsewhere, and is in use".to_owned())))
+        }
+    }
+}
+
+type People<'k> = BTreeMap<&'k (WorkspaceId, Address), &'k Location>;
+
+/// Contacts by address; those that do not exist yet are made, in the order of their addresses.
+async fn contacts(
+    tx: &Tx,
+    inner: &Inner,
+    mut people: People<'_>,
+    state: &mut State,
+) -> Result<HashMap<(WorkspaceId, Address), ContactId>, Error> {
+    let mut known = known_contacts(tx, &people, state).await?;
+    people.retain(|key, _| !known.contains_key(*key));
+    if people.is_empty() {
+        return Ok(known);
+    }
+    let row =
+        |((workspace, address), location): (&&(WorkspaceId, Address), &&Location)| contact::ActiveModel {
             id: Set((inner.mint)()),
             workspace_id: Set(workspace.0),
             address: Set(address.reveal().to_owned()),
             name: Set(generated_name(address, location).into_revealed()),
             email: Set(generated_email(address).into_revealed()),
             created_at: Set(tx.at),
-        })
-        .collect();
+        };
     let or_not =
         OnConflict::columns([contact::Column::WorkspaceId, contact::Column::Address]).do_nothing().to_owned();
-    insert(tx, rows, Some(or_not)).await?;
-    known_contacts(tx, missing.into_iter().map(|(key, _)| key), state).await
+    insert(tx, people.iter().map(row).collect(), Some(or_not)).await?;
+    known.extend(known_contacts(tx, &people, state).await?);
+    Ok(known)
 }
 
-async fn known_contacts<'k>(
+async fn known_contacts(
     tx: &Tx,
-    wanted: impl Iterator<Item = &'k (WorkspaceId, Address)>,
+    wanted: &People<'_>,
     state: &mut State,
-) -> Result<(), Error> {
-    let wanted: HashSet<_> = wanted.collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
+) -> Result<HashMap<(WorkspaceId, Address), ContactId>, Error> {
     // In every workspace; which are ours is looked at here: see the index `contact_address`.
-    let addresses = wanted.iter().map(|(_, address)| address.reveal());
+    let addresses = wanted.keys().map(|(_, address)| address.reveal());
     let rows = contact::Entity::find()
         .filter(among(&tx.connection, contact::Column::Address, addresses))
         .all(&tx.connection)
         .await?;
-    for row in rows {
-        let known = casewire_domain::contact::Contact::from(row);
-        let key = (known.workspace_id, known.address.clone());
-        if wanted.contains(&key) {
-            state.contacts_by_address.insert(key, known.id);
-            state.contacts.insert(known.id, known);
-        }
-    }
-    Ok(())
-}
-
-/// The ids of all conversations the batch decides on: those of its texts (made where they do not exist
-/// yet), those of their current cases, and those of the cases it names.
-pub(super) async fn conversations(
-    tx: &Tx,
-    inner: &Inner,
-    keys: &Keys<'_>,
-    state: &State,
-) -> Result<BTreeSet<Uuid>, Error> {
-    let wanted: BTreeMap<(LineId, ContactId), &str> = keys
-        .conversations
-        .iter()
-        .filter_map(|(line, workspace, address)| {
-            let contact = state.contacts_by_address.get(&(*workspace, address.clone()))?;
-            Some(((*line, *contact), address.reveal()))
-        })
-        .collect();
-    let mut lanes = known_conversations(tx, &wanted).await?;
-    let missing: BTreeMap<_, _> = wanted.into_iter().filter(|(lane, _)| !lanes.contains_key(lane)).collect();
-    if !missing.is_empty() {
-        let rows = missing
-            .iter()
-            .map(|((line, contact), key)| conversation::ActiveModel {
-                id: Set((inner.mint)()),
-                line_id: Set(line.0),
-                key: Set((*key).to_owned()),
-                contact_id: Set(contact.0),
-                current_case_id: Set(None),
-            })
-            .collect();
-        let or_not = OnConflict::columns([conversation::Column::LineId, conversation::Column::Key])
-            .do_nothing()
-            .to_owned();
-        insert(tx, rows, Some(or_not)).await?;
-        lanes.extend(known_conversations(tx, &missing).await?);
-    }
-    let mut ids: BTreeSet<Uuid> = lanes.values().copied().collect();
-    if !keys.case_numbers.is_empty() {
-        let named: Vec<Uuid> = case::Entity::find()
-            .select_only()
-            .column(case::Column::ConversationId)
-            .filter(among(&tx.connection, case::Column::Number, super::numbers(keys)))
-            .into_tuple()
-            .all(&tx.connection)
-            .await?;
-        ids.extend(named);
-    }
+    let contacts = rows.into_iter().map(Contact::from);
+    let key = |contact: &Contact| (contact.workspace_id, contact.address.clone());
+    let ours: Vec<_> = contacts.filter(|contact| wanted.contains_key(&key(contact))).collect();
+    let ids = ours.iter().map(|contact| (key(contact), contact.id)).collect();
+    state.contacts.extend(ours.into_iter().map(|contact| (contact.id, contact)));
     Ok(ids)
-}
-
-async fn known_conversations(
-    tx: &Tx,
-    wanted: &BTreeMap<(LineId, ContactId), &str>,
-) -> Result<HashMap<(LineId, ContactId), Uuid>, Error> {
-    if wanted.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let contacts: BTreeSet<Uuid> = wanted.keys().map(|(_, contact)| contact.0).collect();
-    let rows: Vec<(Uuid, Uuid, Uuid)> = conversation::Entity::find()
-        .select_only()
-        .columns([conversation::Column::LineId, conversation::Column::ContactId, conversation::Column::Id])
-        .filter(among(&tx.connection, conversation::Column::ContactId, contacts))
-        .into_tuple()
-        .all(&tx.connection)
-        .await?;
-    let lanes = rows.into_iter().map(|(line, contact, id)| ((line.into(), contact.into()), id));
-    Ok(lanes.filter(|(lane, _)| wanted.contains_key(lane)).collect())
 }

@@ -55,13 +55,16 @@ impl Shelf {
     }
 
     fn load_history(&self, keys: &Keys<'_>, state: &mut State) {
+        let everybody: BTreeSet<_> = state.conversations.values().map(|lane| lane.contact_id).collect();
         let known = self.suppressions.iter().map(|(lane, known)| (*lane, *known));
-        state.suppressions = known.filter(|((_, contact), _)| state.contacts.contains_key(contact)).collect();
+        state.suppressions = known.filter(|((_, contact), _)| everybody.contains(contact)).collect();
         // One try knows of everybody, so that the other shows that it makes no difference.
-        let people = match keys.doubtful {
-            true => state.conversations.values().map(|lane| lane.contact_id).collect(),
-            false => state.guarded(keys),
+        let (contacts, people) = match keys.doubtful {
+            true => (everybody.clone(), everybody),
+            false => (state.addressees(keys), state.guarded(keys)),
         };
+        let contacts = contacts.into_iter().filter_map(|id| self.contacts.get(&id));
+        state.contacts = contacts.map(|contact| (contact.id, contact.clone())).collect();
         let today = state.at - TimeDelta::days(1);
         for message in self.messages.values().filter(|m| m.automatic && m.processed_at > today) {
             if people.contains(&message.contact_id) {
@@ -72,29 +75,27 @@ impl Shelf {
     }
 
     fn load_people(&mut self, keys: &Keys<'_>, state: &mut State) {
-        for ((workspace, address), location) in &keys.contacts {
-            let id = contact_id(*workspace, address);
-            let contact = self.contacts.entry(id).or_insert_with(|| Contact {
+        for ((workspace_id, address), location) in &keys.contacts {
+            let id = contact_id(*workspace_id, address);
+            self.contacts.entry(id).or_insert_with(|| Contact {
                 id,
-                workspace_id: *workspace,
+                workspace_id: *workspace_id,
                 address: address.clone(),
                 name: generated_name(address, location),
                 email: generated_email(address),
             });
-            state.contacts_by_address.insert((*workspace, address.clone()), id);
-            state.contacts.insert(id, contact.clone());
         }
-        for (line, workspace, address) in &keys.conversations {
-            let contact = contact_id(*workspace, address);
-            let id = ConversationId(xor(line.0, contact.0));
+        for ((line, address), workspace_id) in &keys.conversations {
+            let contact_id = contact_id(*workspace_id, address);
+            let id = ConversationId(xor(line.0, contact_id.0));
             let lane = self.conversations.entry(id).or_insert_with(|| Conversation {
                 id,
                 line_id: *line,
                 key: crate::Text::new(address.reveal()),
-                contact_id: contact,
+                contact_id,
                 current_case_id: None,
             });
-            state.conversations.insert(id, lane.clone());
+            state.add_conversation(lane.clone());
         }
     }
 
@@ -103,7 +104,7 @@ impl Shelf {
             self.cases.values().filter(|case| keys.case_numbers.contains(&case.number)).collect();
         for case in &named {
             if let Some(lane) = self.conversations.get(&case.conversation_id) {
-                state.conversations.insert(lane.id, lane.clone());
+                state.add_conversation(lane.clone());
             }
         }
         let current = state.conversations.values().filter_map(|lane| lane.current_case_id);
@@ -111,12 +112,6 @@ impl Shelf {
         for case in named.into_iter().chain(current) {
             state.case_numbers.insert(case.number, case.id);
             state.cases.insert(case.id, case.clone());
-            if let Some(contact) = self.contacts.get(&case.contact_id) {
-                state.contacts.insert(contact.id, contact.clone());
-            }
-        }
-        for lane in state.conversations.values() {
-            state.conversations_by_contact.insert((lane.line_id, lane.contact_id), lane.id);
         }
     }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Arrival, trail};
 use crate::case::{Case, Trail};
+use crate::contact::Contact;
 use crate::id::Mint;
 use crate::message::{Direction, Message, Rule, Why};
 use crate::outbox::Outgoing;
@@ -42,32 +43,33 @@ impl Withheld {
 
 impl Arrival<'_> {
     /// The automatic reply this text calls for, queued or held back with its reason; nothing when the line
-    /// has none for it.
+    /// has none for it. `None` where it has one and the contact is not known, which would be a fault of what was loaded.
     pub(super) fn acknowledge(
         &self,
         case: &Case,
         kind: Trail,
         cause: &Message,
         mint: Mint<'_>,
-    ) -> Vec<Effect> {
+    ) -> Option<Vec<Effect>> {
         let templates = &self.line.acknowledgements;
         let template = match kind {
             Trail::CaseOpened => &templates.on_open,
             Trail::CaseReopened => &templates.on_reopen,
             _ => &templates.on_update,
         };
-        let Some(template) = template else { return Vec::new() };
-        match self.reply_text(template, case) {
+        let Some(template) = template else { return Some(Vec::new()) };
+        let contact = self.state.contacts.get(&self.conversation.contact_id)?;
+        Some(match self.reply_text(template, case, contact) {
             Ok(body) => self.queue(case, body, cause, mint),
             Err(withheld) => {
                 let why = json!({ "because": withheld.as_str() });
                 let change = json!({ "message": cause.id });
                 vec![trail(self.state, case, "casewire", Trail::AcknowledgementWithheld, why, change)]
             }
-        }
+        })
     }
 
-    fn reply_text(&self, template: &Template, case: &Case) -> Result<Text, Withheld> {
+    fn reply_text(&self, template: &Template, case: &Case, contact: &Contact) -> Result<Text, Withheld> {
         if !self.line.active {
             return Err(Withheld::LineRemoved);
         }
@@ -77,16 +79,16 @@ impl Arrival<'_> {
         if self.suppressed() {
             return Err(Withheld::OptedOut);
         }
-        if self.contact.address.digits().is_none() {
+        if contact.address.digits().is_none() {
             return Err(Withheld::Unreachable);
         }
-        if self.rules.is_ours(&self.contact.address) {
+        if self.rules.is_ours(&contact.address) {
             return Err(Withheld::OwnLine);
         }
         self.guard()?;
         let variables = Variables {
             case_number: case.number,
-            contact_name: self.contact.name.reveal(),
+            contact_name: contact.name.reveal(),
             line: &self.line.webhook_id,
         };
         let body = template.render(&variables).map_err(|_| Withheld::Template)?;
@@ -95,7 +97,7 @@ impl Arrival<'_> {
 
     /// The loop guard. It counts what was queued for this contact on this line, whatever rule queued it.
     fn guard(&self) -> Result<(), Withheld> {
-        let times = self.state.automatic.get(&(self.line.id, self.contact.id));
+        let times = self.state.automatic.get(&(self.line.id, self.conversation.contact_id));
         let within = |span: TimeDelta| {
             let count = times.into_iter().flatten().filter(|at| self.state.at - **at < span).count();
             u32::try_from(count).unwrap_or(u32::MAX)

@@ -1,6 +1,6 @@
 //! A database of maps, decided on by the real rules: what the store does in SQL, in one step each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use casewire_domain::case::{Case, Conversation};
@@ -147,7 +147,11 @@ impl Tables {
                 }
             }
         }
-        let known = self.suppressions.iter().filter(|((_, contact), _)| state.contacts.contains_key(contact));
+        let contacts = state.addressees(keys).into_iter();
+        state.contacts = contacts.map(|id| (id, self.contacts[&id].clone())).collect();
+        let lanes: BTreeSet<_> =
+            state.conversations.values().map(|lane| (lane.line_id, lane.contact_id)).collect();
+        let known = self.suppressions.iter().filter(|(lane, _)| lanes.contains(lane));
         state.suppressions = known.map(|(lane, known)| (*lane, *known)).collect();
         let people = state.guarded(keys);
         for message in self.messages.values() {
@@ -161,25 +165,22 @@ impl Tables {
     }
 
     fn load_people(&mut self, keys: &Keys<'_>, state: &mut State) {
-        for ((workspace, address), location) in &keys.contacts {
-            let contact = Contact {
-                id: contact_id(address),
-                workspace_id: *workspace,
+        for ((workspace_id, address), location) in &keys.contacts {
+            let id = contact_id(address);
+            self.contacts.entry(id).or_insert_with(|| Contact {
+                id,
+                workspace_id: *workspace_id,
                 address: address.clone(),
                 name: generated_name(address, location),
                 email: generated_email(address),
-            };
-            let contact = self.contacts.entry(contact.id).or_insert(contact);
-            state.contacts_by_address.insert((*workspace, address.clone()), contact.id);
-            state.contacts.insert(contact.id, contact.clone());
+            });
         }
-        for (line, _, address) in &keys.conversations {
+        for (line, address) in keys.conversations.keys() {
             let contact_id = contact_id(address);
             let id = ConversationId(contact_id.0);
             let key = Text::new(address.reveal());
             let new = Conversation { id, line_id: *line, key, contact_id, current_case_id: None };
-            let lane = self.conversations.entry(id).or_insert(new);
-            state.conversations.insert(id, lane.clone());
+            state.add_conversation(self.conversations.entry(id).or_insert(new).clone());
         }
     }
 
@@ -187,18 +188,13 @@ impl Tables {
         let named: Vec<_> =
             self.cases.values().filter(|case| keys.case_numbers.contains(&case.number)).collect();
         for case in &named {
-            let lane = &self.conversations[&case.conversation_id];
-            state.conversations.insert(lane.id, lane.clone());
+            state.add_conversation(self.conversations[&case.conversation_id].clone());
         }
         let current = state.conversations.values().filter_map(|lane| lane.current_case_id);
         let current: Vec<_> = current.map(|id| &self.cases[&id]).collect();
         for case in named.into_iter().chain(current) {
             state.case_numbers.insert(case.number, case.id);
             state.cases.insert(case.id, case.clone());
-            state.contacts.insert(case.contact_id, self.contacts[&case.contact_id].clone());
-        }
-        for lane in state.conversations.values() {
-            state.conversations_by_contact.insert((lane.line_id, lane.contact_id), lane.id);
         }
     }
 
@@ -222,8 +218,7 @@ impl Tables {
         }
         let settling: Vec<_> = keys.settling.iter().filter_map(|id| self.messages.get(id)).collect();
         for text in settling {
-            let lane = &self.conversations[&text.conversation_id];
-            state.conversations.insert(lane.id, lane.clone());
+            state.add_conversation(self.conversations[&text.conversation_id].clone());
             let alike = |other: &&Message| {
                 other.direction == Direction::Outbound
                     && other.provider_sid.is_none()
