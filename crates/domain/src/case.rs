@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::id::{CaseId, CaseNumber, ContactId, ConversationId, LineId, WorkspaceId};
+use crate::json::Json;
 use crate::text::{Text, one_line};
 
 /// Where a case stands.
@@ -116,9 +116,9 @@ pub struct TrailEntry {
     /// What happened.
     pub kind: Trail,
     /// Why: which rule, what was passed over. Ids and numbers of cases, never a text.
-    pub why: Value,
+    pub why: Json,
     /// What changed: ids, statuses, never a text.
-    pub change: Value,
+    pub change: Json,
     /// When it was decided.
     pub at: DateTime<Utc>,
 }

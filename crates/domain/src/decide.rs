@@ -11,11 +11,12 @@ mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::case::{Case, Trail, TrailEntry};
 use crate::command::{Command, EventFacts};
 use crate::id::{CaseNumber, MessageId, Mint};
+use crate::json::Json;
 use crate::line::Rules;
 use crate::message::Rule;
 use crate::state::{Effect, EventOutcome, EventRow, State};
@@ -195,7 +196,15 @@ fn set_aside(state: &State, facts: &Arc<EventFacts>, reason: &str) -> Decision {
     Decision { outcome: Outcome::SetAside(reason.to_owned()), effects: vec![Effect::PutEvent(row)] }
 }
 
-fn trail(state: &State, case: &Case, actor: &str, kind: Trail, why: Value, change: Value) -> Effect {
+fn trail(
+    state: &State,
+    case: &Case,
+    actor: &str,
+    kind: Trail,
+    why: impl Serialize,
+    change: impl Serialize,
+) -> Effect {
+    let (why, change) = (Json::of(why), Json::of(change));
     Effect::Trail(TrailEntry { case_id: case.id, actor: actor.to_owned(), kind, why, change, at: state.at })
 }
 

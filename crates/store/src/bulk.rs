@@ -105,21 +105,13 @@ fn alike<A: ActiveModelTrait>(rows: Vec<A>) -> Vec<Alike<A>> {
             groups.len() - 1
         });
         let columns = groups[place].1.values.iter_mut();
-        columns.zip(values.drain(..).flatten()).for_each(|(column, value)| column.push(flat(value)));
+        columns.zip(values.drain(..).flatten()).for_each(|(column, value)| column.push(value));
     }
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
 fn is_json(column: &impl ColumnTrait) -> bool {
     matches!(column.def().get_column_type(), ColumnType::Json | ColumnType::JsonBinary)
-}
-
-/// JSON as text, for the database to read: what is handed to it is copied on its way, and a tree of JSON piece by piece.
-fn flat(value: Value) -> Value {
-    match value {
-        Value::Json(Some(tree)) => Value::from(tree.to_string()),
-        other => other,
-    }
 }
 
 /// From so many rows on what all have alike is sent once. Thirty-two: few rows are alike by chance, each time in other

@@ -124,12 +124,12 @@ impl Store {
 }
 
 pub(crate) fn account_entry(row: account::Model) -> Result<AccountEntry, Error> {
-    let tokens: Vec<String> = json("account", row.tokens)?;
+    let tokens: Vec<String> = json("account", serde_json::from_value(row.tokens))?;
     Ok(AccountEntry {
         id: row.id.into(),
         sid: row.sid,
         tokens: tokens.into_iter().map(Sealed::from_stored).collect(),
-        shared_keys: json("account", row.shared_keys)?,
+        shared_keys: json("account", serde_json::from_value(row.shared_keys))?,
     })
 }
 

@@ -42,10 +42,7 @@ pub(crate) fn uncount(value: i32) -> u32 {
     u32::try_from(value).unwrap_or(0)
 }
 
-/// What a JSON column holds.
-pub(crate) fn json<T: serde::de::DeserializeOwned>(
-    table: &'static str,
-    value: serde_json::Value,
-) -> Result<T, Error> {
-    serde_json::from_value(value).map_err(|_| Error::Unreadable { table, what: "a JSON column" })
+/// What a JSON column holds, as it was read.
+pub(crate) fn json<T>(table: &'static str, read: serde_json::Result<T>) -> Result<T, Error> {
+    read.map_err(|_| Error::Unreadable { table, what: "a JSON column" })
 }

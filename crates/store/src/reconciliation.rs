@@ -271,6 +271,6 @@ fn read(row: reconciliation::Model) -> Result<Reconciliation, Error> {
         started_at: row.started_at,
         finished_at: row.finished_at,
         lines_total: u32::try_from(row.lines_total).unwrap_or(0),
-        lines: json("reconciliation", row.lines)?,
+        lines: json("reconciliation", serde_json::from_value(row.lines))?,
     })
 }

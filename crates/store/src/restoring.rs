@@ -3,6 +3,7 @@
 
 use casewire_domain::MessageId;
 use casewire_domain::case::{Trail, TrailEntry};
+use casewire_domain::json::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
@@ -77,8 +78,8 @@ async fn tell_trail(tx: &Tx) -> Result<(), Error> {
         case_id: case_id.into(),
         actor: "casewire".into(),
         kind: Trail::SendUncertain,
-        why: json!({ "because": "restored" }),
-        change: json!({ "message": MessageId(message), "attempt": uncount(attempt) }),
+        why: Json::of(json!({ "because": "restored" })),
+        change: Json::of(json!({ "message": MessageId(message), "attempt": uncount(attempt) })),
         at: tx.at,
     });
     let entries = entries.map(case_event::ActiveModel::from).collect();

@@ -15,7 +15,7 @@ pub use listing::{CaseFilter, CaseSummary, Cursor, LastMessage, Page};
 
 use crate::Store;
 use crate::bulk::among;
-use crate::entity::{case, case_event, contact, line, message, outbox, suppression};
+use crate::entity::{case, case_event, contact, json, line, message, outbox, suppression};
 use crate::error::Error;
 
 /// One case with everything in it.
@@ -111,7 +111,7 @@ impl Store {
             contact: related(contact)?,
             line: self.line_of(row.line_id).await?,
             messages: messages.into_iter().map(message_view).collect::<Result<_, _>>()?,
-            trail: trail.into_iter().map(|entry| trail_view(entry, number)).collect(),
+            trail: trail.into_iter().map(|entry| trail_view(entry, number)).collect::<Result<_, _>>()?,
             case: row.try_into()?,
         }))
     }
@@ -149,7 +149,7 @@ impl Store {
         rows.into_iter()
             .map(|(entry, case)| {
                 let case = case.ok_or(Error::Unreadable { table: "case_event", what: "its case" })?;
-                Ok(trail_view(entry, case::number(case.number)?))
+                trail_view(entry, case::number(case.number)?)
             })
             .collect()
     }
@@ -176,15 +176,15 @@ fn message_view((row, outbox): (message::Model, Option<outbox::Model>)) -> Resul
     Ok(MessageView { message: row.try_into()?, outbox: outbox.map(|row| row.state), held })
 }
 
-fn trail_view(entry: case_event::Model, case: CaseNumber) -> TrailView {
-    TrailView {
+fn trail_view(entry: case_event::Model, case: CaseNumber) -> Result<TrailView, Error> {
+    Ok(TrailView {
         id: entry.id,
         case_id: entry.case_id.into(),
         case,
         actor: entry.actor,
         kind: entry.kind,
-        why: entry.why,
-        change: entry.change,
+        why: json("case_event", serde_json::from_str(&entry.why))?,
+        change: json("case_event", serde_json::from_str(&entry.change))?,
         at: entry.at,
-    }
+    })
 }

@@ -10,6 +10,7 @@ use super::report::OPTED_OUT;
 use super::{Decision, Outcome};
 use crate::case::{Trail, TrailEntry};
 use crate::id::MessageId;
+use crate::json::Json;
 use crate::message::Message;
 use crate::outbox::{AttemptOutcome, OutboxState, Outgoing, Settling};
 use crate::state::{Effect, State};
@@ -154,5 +155,6 @@ pub(super) fn entry(
     change: Value,
 ) -> Option<Effect> {
     let case_id = message.case_id?;
+    let (why, change) = (Json::of(why), Json::of(change));
     Some(Effect::Trail(TrailEntry { case_id, actor: "casewire".into(), kind, why, change, at: state.at }))
 }

@@ -65,7 +65,7 @@ fn repeated(state: &State, reply: &Reply, case: &Case) -> Option<Decision> {
 fn queue(state: &State, reply: &Reply, case: &Case, message: Message) -> Vec<Effect> {
     let outgoing = Outgoing::queued(&message);
     let change = json!({ "message": message.id });
-    let entry = trail(state, case, &reply.author, Trail::ReplyQueued, json!(message.why), change);
+    let entry = trail(state, case, &reply.author, Trail::ReplyQueued, &message.why, change);
     let remember = reply
         .idempotency_key
         .iter()

@@ -9,6 +9,7 @@ use super::{Decision, Outcome, event_row, set_aside};
 use crate::case::{Trail, TrailEntry};
 use crate::command::EventFacts;
 use crate::inbound::StatusReport;
+use crate::json::Json;
 use crate::line::{Line, Rules};
 use crate::message::{Direction, Message};
 use crate::outbox::OutboxState;
@@ -133,6 +134,6 @@ fn progressed(state: &State, facts: &Arc<EventFacts>, report: &StatusReport, mes
 
 fn entry(state: &State, message: &Message, kind: Trail, change: serde_json::Value) -> Option<Effect> {
     let case_id = message.case_id?;
-    let why = json!({ "rule": "delivery_callback" });
+    let (why, change) = (Json::of(json!({ "rule": "delivery_callback" })), Json::of(change));
     Some(Effect::Trail(TrailEntry { case_id, actor: "provider".into(), kind, why, change, at: state.at }))
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Decision, Outcome, event_row, set_aside, trail};
 use crate::address::Address;
 use crate::case::{Case, CaseStatus, Conversation, Trail, subject_of};
 use crate::command::EventFacts;
-use crate::id::{CaseId, CaseNumber, Mint};
+use crate::id::{CaseId, CaseNumber, MessageId, Mint};
 use crate::inbound::{InboundText, Keyword};
 use crate::line::{Line, Rules};
 use crate::message::{Because, Direction, Message, PassedOver, Rule, Why};
@@ -60,6 +60,13 @@ pub(super) fn decide(
     // A START is remembered even so: a STOP from before it may still come.
     decision.effects.extend(said.map(|said| Effect::Suppress(line.id, conversation.contact_id, said)));
     decision
+}
+
+/// What the trail tells of a text.
+#[derive(Serialize)]
+struct Placed {
+    message: MessageId,
+    status: CaseStatus,
 }
 
 /// Where a text goes.
@@ -126,9 +133,9 @@ impl Arrival<'_> {
             },
         };
         let why = Why { rule: placement.rule, passed_over: placement.passed_over };
-        let told = json!(why.without_words());
+        let told = why.without_words();
         let message = self.message(Some(case.id), why, mint);
-        let change = json!({ "message": message.id, "status": case.status });
+        let change = Placed { message: message.id, status: case.status };
         let entry = trail(self.state, &case, "customer", kind, told, change);
         let row = event_row(self.state, self.facts, EventOutcome::Handled, None);
         let Some(answer) = self.acknowledge(&case, kind, &message, mint) else {

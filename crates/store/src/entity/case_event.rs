@@ -13,10 +13,10 @@ pub(crate) struct Model {
     pub(crate) case_id: Uuid,
     pub(crate) actor: String,
     pub(crate) kind: String,
-    #[sea_orm(column_type = "JsonBinary")]
-    pub(crate) why: Json,
-    #[sea_orm(column_type = "JsonBinary")]
-    pub(crate) change: Json,
+    #[sea_orm(column_type = "JsonBinary", select_as = "text")]
+    pub(crate) why: String,
+    #[sea_orm(column_type = "JsonBinary", select_as = "text")]
+    pub(crate) change: String,
     pub(crate) at: DateTimeUtc,
 }
 
@@ -41,8 +41,8 @@ impl From<TrailEntry> for ActiveModel {
             case_id: Set(entry.case_id.0),
             actor: Set(entry.actor),
             kind: Set(entry.kind.as_str().to_owned()),
-            why: Set(entry.why),
-            change: Set(entry.change),
+            why: Set(entry.why.into_text()),
+            change: Set(entry.change.into_text()),
             at: Set(entry.at),
         }
     }

@@ -4,7 +4,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
 use casewire_domain::message::{Direction, Message};
-use casewire_domain::{DeliveryStatus, Progress, Text, TraceParent};
+use casewire_domain::{DeliveryStatus, Json, Progress, Text, TraceParent};
 
 use super::{count, json, uncount, word};
 use crate::error::Error;
@@ -22,8 +22,8 @@ pub(crate) struct Model {
     pub(crate) direction: String,
     pub(crate) provider_sid: Option<String>,
     pub(crate) body: String,
-    #[sea_orm(column_type = "JsonBinary")]
-    pub(crate) media: Json,
+    #[sea_orm(column_type = "JsonBinary", select_as = "text")]
+    pub(crate) media: String,
     pub(crate) automatic: bool,
     pub(crate) author: Option<String>,
     pub(crate) cause_id: Option<Uuid>,
@@ -32,8 +32,8 @@ pub(crate) struct Model {
     pub(crate) error_status: Option<String>,
     pub(crate) error_code: Option<i32>,
     pub(crate) conflict: bool,
-    #[sea_orm(column_type = "JsonBinary")]
-    pub(crate) why: Json,
+    #[sea_orm(column_type = "JsonBinary", select_as = "text")]
+    pub(crate) why: String,
     pub(crate) received_at: DateTimeUtc,
     pub(crate) processed_at: DateTimeUtc,
     pub(crate) trace: Option<String>,
@@ -83,12 +83,12 @@ impl TryFrom<Model> for Message {
             direction: direction(&row.direction)?,
             provider_sid: row.provider_sid,
             body: Text::new(row.body),
-            media: json("message", row.media)?,
+            media: json("message", serde_json::from_str(&row.media))?,
             automatic: row.automatic,
             author: row.author,
             cause_id: row.cause_id.map(Into::into),
             progress: Progress::from_stored(u8::try_from(row.seen).unwrap_or(0), error),
-            why: json("message", row.why)?,
+            why: json("message", serde_json::from_str(&row.why))?,
             received_at: row.received_at,
             processed_at: row.processed_at,
             trace: row.trace.as_deref().and_then(TraceParent::parse),
@@ -113,7 +113,7 @@ impl From<Message> for ActiveModel {
             direction: Set(message.direction.as_str().to_owned()),
             provider_sid: Set(message.provider_sid),
             body: Set(message.body.into_revealed()),
-            media: Set(serde_json::json!(message.media)),
+            media: Set(Json::of(&message.media).into_text()),
             automatic: Set(message.automatic),
             author: Set(message.author),
             cause_id: Set(message.cause_id.map(|cause| cause.0)),
@@ -122,7 +122,7 @@ impl From<Message> for ActiveModel {
             error_status: Set(error.map(|(status, _)| status.as_str().to_owned())),
             error_code: Set(error.map(|(_, code)| count(code))),
             conflict: Set(message.progress.conflict()),
-            why: Set(serde_json::json!(message.why)),
+            why: Set(Json::of(&message.why).into_text()),
             received_at: Set(message.received_at),
             processed_at: Set(message.processed_at),
             trace: Set(message.trace.map(|trace| trace.as_str().to_owned())),

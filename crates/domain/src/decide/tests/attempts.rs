@@ -157,7 +157,7 @@ fn a_late_acceptance_of_an_earlier_attempt_settles_the_message() {
     assert_eq!(bench.outbox(id), None);
     assert_eq!(bench.attempted(id, 2, accepted(&second)), Outcome::Attempted { duplicate_send: true });
     assert_eq!(bench.message(id).provider_sid, Some(first));
-    assert_eq!(bench.trail(Trail::DuplicateSendDetected)[0].change["attempt"], 2);
+    assert_eq!(bench.trail(Trail::DuplicateSendDetected)[0].change.tree()["attempt"], 2);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_refused_text_has_failed_with_the_code() {
     bench.attempted(id, 1, AttemptOutcome::Rejected { code: Some(21_211) });
     assert_eq!((bench.outbox(id), status(&bench, id)), (None, DeliveryStatus::Failed));
     assert_eq!(bench.message(id).progress.error_code(), Some(21_211));
-    assert_eq!(bench.trail(Trail::SendFailed)[0].why["because"], "rejected");
+    assert_eq!(bench.trail(Trail::SendFailed)[0].why.tree()["because"], "rejected");
     assert!(bench.claim().is_empty());
 }
 
@@ -187,7 +187,7 @@ fn a_text_to_somebody_who_stopped_meanwhile_is_canceled() {
     let (_, id) = bench.sending();
     bench.attempted(id, 1, AttemptOutcome::Suppressed);
     assert_eq!((bench.outbox(id), status(&bench, id)), (None, DeliveryStatus::Canceled));
-    assert_eq!(bench.trail(Trail::SendFailed)[0].why["because"], "opted_out");
+    assert_eq!(bench.trail(Trail::SendFailed)[0].why.tree()["because"], "opted_out");
 }
 
 #[test]

@@ -224,7 +224,7 @@ impl Machine {
         let held_before = self.bench.trail(Trail::SendUnsettled).len();
         let outcome = self.bench.take(Command::Looked(look));
         let held = &self.bench.trail(Trail::SendUnsettled)[held_before..];
-        let missing = held.iter().any(|entry| entry.why["because"] == "not_found");
+        let missing = held.iter().any(|entry| entry.why.tree()["because"] == "not_found");
         if missing || outcome == Outcome::Looked(Sighting::SentAgain) {
             prop_assert!(!shown.contains(&message_id), "{message_id} is on the list");
         }

@@ -44,7 +44,7 @@ fn somebody_who_stopped_can_still_write_and_is_not_answered() {
     assert!(bench.shelf.cases.is_empty());
     let (case, rule) = bench.placed(HEATHER, "my heater is broken");
     assert_eq!((rule, bench.answers()), (Rule::OpenedFirst, 0));
-    assert_eq!(bench.trail(Trail::AcknowledgementWithheld)[0].why["because"], "opted_out");
+    assert_eq!(bench.trail(Trail::AcknowledgementWithheld)[0].why.tree()["because"], "opted_out");
     assert_eq!(bench.thread(case).len(), 1);
 }
 

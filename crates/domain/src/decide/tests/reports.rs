@@ -72,7 +72,7 @@ fn an_error_code_is_kept_and_shown_in_the_trail() {
     bench.take(sent);
     let progress = bench.message(id).progress;
     assert_eq!((progress.status(), progress.error_code()), (DeliveryStatus::Undelivered, Some(30_003)));
-    assert_eq!(bench.trail(Trail::DeliveryChanged)[0].change["error_code"], 30_003);
+    assert_eq!(bench.trail(Trail::DeliveryChanged)[0].change.tree()["error_code"], 30_003);
 }
 
 #[test]
@@ -100,7 +100,10 @@ fn a_second_text_for_one_message_is_noticed() {
     assert_eq!(status(&bench, id), DeliveryStatus::Queued, "our text's own way is not touched by it");
     assert_eq!(bench.message(id).provider_sid, Some(first));
     let entry = bench.trail(Trail::DuplicateSendDetected)[0];
-    assert_eq!((&entry.change["provider_sid"], &entry.change["attempt"]), (&second.into(), &1.into()));
+    assert_eq!(
+        (&entry.change.tree()["provider_sid"], &entry.change.tree()["attempt"]),
+        (&second.into(), &1.into())
+    );
 }
 
 #[test]

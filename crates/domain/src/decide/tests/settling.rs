@@ -69,7 +69,10 @@ fn a_text_on_the_list_is_bound_and_leaves_the_outbox() {
     assert_eq!((bench.outbox(id), &bench.message(id).provider_sid), (None, &Some(sid)));
     assert_eq!(bench.message(id).progress.status(), DeliveryStatus::Sent);
     let entry = bench.trail(Trail::SendAccepted)[0];
-    assert_eq!((&entry.why["rule"], &entry.change["attempt"]), (&"provider_list".into(), &1.into()));
+    assert_eq!(
+        (&entry.why.tree()["rule"], &entry.change.tree()["attempt"]),
+        (&"provider_list".into(), &1.into())
+    );
     assert!(!format!("{entry:?}").contains("Thanks"), "no word of the text");
     assert_eq!(bench.looked(id, false, texts), Outcome::Looked(Sighting::Over));
 }
@@ -186,7 +189,7 @@ fn a_wrong_clock_leaves_a_text_that_is_listed_to_a_person_and_never_sends_it_twi
         bench.wait(TimeDelta::minutes(5));
         let texts = vec![Listed { created_at, ..bench.listed("SM1", id) }];
         assert_eq!((bench.looked(id, true, texts), bench.claim()), (HELD, Vec::new()), "{skew}");
-        assert_eq!(bench.trail(Trail::SendUnsettled)[0].why["because"], "ambiguous", "{skew}");
+        assert_eq!(bench.trail(Trail::SendUnsettled)[0].why.tree()["because"], "ambiguous", "{skew}");
     }
 }
 
@@ -204,7 +207,7 @@ fn a_person_is_told_that_a_text_is_missing_only_where_nothing_on_the_whole_list_
         bench.wait(TimeDelta::minutes(5));
         let texts = listed.then(|| other(&bench, id)).into_iter().collect();
         assert_eq!(bench.answered(id, true, Answer::Listed { texts, complete }), HELD);
-        assert_eq!(bench.trail(Trail::SendUnsettled)[0].why["because"], because);
+        assert_eq!(bench.trail(Trail::SendUnsettled)[0].why.tree()["because"], because);
     }
 }
 
@@ -222,7 +225,7 @@ fn after_a_second_attempt_both_ids_on_the_list_are_a_double() {
     let doubled = Outcome::Looked(Sighting::Found { duplicate_send: true });
     assert_eq!(bench.looked(id, false, vec![second, first]), doubled);
     assert_eq!(bench.message(id).provider_sid.as_deref(), Some("SM1"));
-    assert_eq!(bench.trail(Trail::DuplicateSendDetected)[0].change["provider_sid"], "SM2");
+    assert_eq!(bench.trail(Trail::DuplicateSendDetected)[0].change.tree()["provider_sid"], "SM2");
 }
 
 #[test]
@@ -262,7 +265,7 @@ fn a_person_decides_what_is_held_and_nothing_else() {
     assert_eq!((bench.outbox(id), bench.message(id).progress.status()), (None, DeliveryStatus::Sent));
     assert_eq!(bench.decides(case, id, Verdict::DoNotSend), refused(Refusal::NotHeld));
     let entry = bench.trail(Trail::SendResolved)[0];
-    assert_eq!((entry.actor.as_str(), &entry.change["verdict"]), (ANNA, &"arrived".into()));
+    assert_eq!((entry.actor.as_str(), &entry.change.tree()["verdict"]), (ANNA, &"arrived".into()));
 }
 
 #[test]

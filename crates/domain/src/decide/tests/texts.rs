@@ -23,7 +23,7 @@ fn a_first_text_opens_a_case() {
     assert_eq!((answer.direction, answer.cause_id), (Direction::Outbound, Some(text.id)));
     let opened = bench.trail(Trail::CaseOpened);
     assert_eq!((opened.len(), opened[0].actor.as_str()), (1, "customer"));
-    assert_eq!(opened[0].why["rule"], "opened_first");
+    assert_eq!(opened[0].why.tree()["rule"], "opened_first");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_number_that_leads_nowhere_is_ignored_with_the_reason_on_the_text() {
     let over: Vec<_> = over.iter().map(|it| (it.number.value(), it.because)).collect();
     assert_eq!(over, [(hers.value(), Because::NotAParticipant), (99_999_999, Because::NoSuchCase)]);
     assert_eq!(bench.thread(hers).len(), 2, "her case has not heard of it");
-    let told = &bench.trail(Trail::CaseOpened)[1].why["passed_over"];
+    let told = &bench.trail(Trail::CaseOpened)[1].why.tree()["passed_over"];
     let hers_alone = serde_json::json!([{ "number": hers, "because": "not_a_participant" }]);
     assert_eq!(*told, hers_alone, "a trail holds numbers of cases, not what somebody wrote");
 }

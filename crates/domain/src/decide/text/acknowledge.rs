@@ -127,8 +127,7 @@ impl Arrival<'_> {
         };
         let outgoing = Outgoing::queued(&message);
         let change = json!({ "message": message.id, "cause": cause.id });
-        let entry =
-            trail(self.state, case, "casewire", Trail::AcknowledgementQueued, json!(message.why), change);
+        let entry = trail(self.state, case, "casewire", Trail::AcknowledgementQueued, &message.why, change);
         vec![Effect::AddMessage(message), Effect::PutOutgoing(outgoing), entry]
     }
 }
