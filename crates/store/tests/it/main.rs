@@ -8,6 +8,7 @@ mod cases;
 mod desk;
 mod outages;
 mod plans;
+mod races;
 mod restoring;
 mod sending;
 mod settling;

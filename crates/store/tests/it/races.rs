@@ -1,0 +1,67 @@
+//! Transactions that meet on PostgreSQL.
+
+use std::time::Duration;
+
+use casewire_domain::decide::Outcome;
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::time::{Instant, sleep};
+
+use crate::bench::{Bench, HEATHER, IAN, sid, text};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Until so many others of this database wait for this kind of lock.
+async fn waiting(observer: &mut PgConnection, kind: &str, count: i64) {
+    let asked = "select count(*) from pg_stat_activity where datname = current_database() \
+        and wait_event_type = 'Lock' and wait_event = $1";
+    let deadline = Instant::now() + DEADLINE;
+    while sqlx::query_scalar::<_, i64>(asked).bind(kind).fetch_one(&mut *observer).await.unwrap() != count {
+        assert!(Instant::now() < deadline, "nobody waits for a lock of kind {kind}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Another has made a conversation of this batch meanwhile, has it locked, and waits for a contact that this batch made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_does_not_wait_for_whom_it_holds_up() {
+    let bench = Bench::postgres().await;
+    bench.add_line("second", "+15550002222", 100).await;
+    bench.store.handle_one(text("second", HEATHER, "hello", &sid())).await.unwrap();
+    let mut gate = PgConnection::connect(&bench.config.url).await.unwrap();
+    let stop_at_conversations = "create function wait() returns trigger language plpgsql as $$ begin
+            perform pg_advisory_xact_lock(1); return null; end $$;
+        create trigger gate before insert on conversation for each statement execute function wait();
+        select pg_advisory_lock(1);";
+    gate.execute(stop_at_conversations).await.unwrap();
+
+    let store = bench.store.clone();
+    let batch = [text("main", HEATHER, "one", &sid()), text("main", IAN, "two", &sid())];
+    let batch = tokio::spawn(async move { store.handle(batch.to_vec()).await });
+    waiting(&mut gate, "advisory", 1).await;
+    let mut other = PgConnection::connect(&bench.config.url).await.unwrap();
+    other.execute("set session_replication_role = replica").await.unwrap();
+    let made = "insert into conversation (id, line_id, key, contact_id)
+        select gen_random_uuid(), line.id, contact.address, contact.id from contact join line using (workspace_id)
+            where webhook_id = 'main' and contact.address = $1";
+    sqlx::query(made).bind(HEATHER).execute(&mut other).await.unwrap();
+    other.execute("begin").await.unwrap();
+    let locked = "select 1 from conversation join line on line.id = line_id
+        where webhook_id = 'main' for update of conversation";
+    other.execute(locked).await.unwrap();
+    let other = tokio::spawn(async move {
+        let contact =
+            "insert into contact select gen_random_uuid(), workspace_id, $1, '', '', now() from contact
+            on conflict do nothing";
+        sqlx::query(contact).bind(IAN).execute(&mut other).await?;
+        other.execute("commit").await
+    });
+    waiting(&mut gate, "transactionid", 1).await;
+    gate.execute("select pg_advisory_unlock(1)").await.unwrap();
+
+    other.await.unwrap().expect("the other was in nobody's way");
+    let outcomes = batch.await.unwrap().unwrap();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Placed { .. })), "{outcomes:?}");
+    let lanes: i64 =
+        sqlx::query_scalar("select count(*) from conversation").fetch_one(&mut gate).await.unwrap();
+    assert_eq!(lanes, 3, "one for each person and line");
+}
