@@ -24,7 +24,7 @@ pub struct Keys<'c> {
     pub answering: bool,
     /// Conversations by line and the sender's address, made where they do not exist yet; each with the line's workspace.
     pub conversations: BTreeMap<(LineId, Address), WorkspaceId>,
-    /// Contacts of conversations that are made, with where the first text says it came from.
+    /// Contacts by address, made with their first conversation, with where the first text says it came from.
     pub contacts: BTreeMap<(WorkspaceId, Address), &'c Location>,
     /// Cases that are named.
     pub case_numbers: BTreeSet<CaseNumber>,

@@ -1,6 +1,7 @@
 //! Loading what a batch must know. Locks are taken in one order everywhere (conversations, cases, outbox,
-//! messages; each by id), so that transactions wait for each other and never in a circle. What can only
-//! change under those locks is read after them.
+//! messages; each by id), so that transactions wait for each other and never in a circle. Those of conversations
+//! and cases let others refer to them: a report adds to the trail of a case that it has not locked. What can only
+//! change under these locks is read after them.
 
 mod people;
 mod settling;
@@ -12,7 +13,7 @@ use casewire_domain::plan::Keys;
 use casewire_domain::state::{EventOutcome, State};
 use casewire_domain::{ContactId, MessageId};
 use chrono::TimeDelta;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
@@ -65,7 +66,7 @@ async fn lock_cases(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), E
     let rows = case::Entity::find()
         .filter(among(&tx.connection, case::Column::Id, ids))
         .order_by_asc(case::Column::Id)
-        .lock_exclusive()
+        .lock(LockType::NoKeyUpdate)
         .all(&tx.connection)
         .await?;
     for row in rows {
@@ -168,7 +169,9 @@ async fn events(tx: &Tx, keys: &Keys<'_>, state: &mut State) -> Result<(), Error
 }
 
 async fn suppressions(tx: &Tx, state: &mut State) -> Result<(), Error> {
-    let contacts: BTreeSet<Uuid> = state.conversations.values().map(|lane| lane.contact_id.0).collect();
+    let of_lanes = state.conversations.values().map(|lane| lane.contact_id);
+    let of_cases = state.cases.values().map(|case| case.contact_id);
+    let contacts: BTreeSet<Uuid> = of_lanes.chain(of_cases).map(|contact| contact.0).collect();
     if contacts.is_empty() {
         return Ok(());
     }

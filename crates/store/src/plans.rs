@@ -118,5 +118,6 @@ async fn postgresql_plans_what_a_batch_asks_once_for_whatever_values() {
         assert_eq!(count("custom_plans"), 0, "{statement}");
         often += usize::from(count("generic_plans") >= 4);
     }
+    // Conversations and cases locked, suppressions, and what is written of cases, texts, trail and events.
     assert!(often >= 7, "only {often} statements were asked four times");
 }

@@ -1,14 +1,17 @@
 //! Who a batch's texts are from: conversations, locked, and the contacts of those who text a line for the first time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use casewire_domain::contact::{Contact, generated_email, generated_name};
 use casewire_domain::inbound::Location;
 use casewire_domain::plan::Keys;
 use casewire_domain::state::State;
 use casewire_domain::{Address, ContactId, LineId, WorkspaceId};
-use sea_orm::sea_query::{Condition, LockBehavior, LockType, OnConflict};
-use sea_orm::{ActiveValue::Set, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::sea_query::{Condition, Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
+};
 use uuid::Uuid;
 
 use crate::Inner;
@@ -38,19 +41,34 @@ pub(super) async fn conversations(
         return Ok(());
     }
     // In one statement, whatever they are known by: they are locked in the order of their ids.
-    let by_address = Some(keys.conversations.keys().map(|(_, address)| address.reveal()));
-    let by_address = by_address.filter(|_| !keys.conversations.is_empty());
+    // Not to change their keys, so that whoever refers to one of them need not wait.
     let who = Condition::any()
-        .add_option(by_address.map(|all| among(&tx.connection, conversation::Column::Key, all)))
+        .add_option((!keys.conversations.is_empty()).then(|| of(tx, keys.conversations.keys())))
         .add_option((!ids.is_empty()).then(|| among(&tx.connection, conversation::Column::Id, ids)));
-    locked(tx, conversation::Entity::find().filter(who).lock_exclusive(), state).await?;
+    locked(tx, conversation::Entity::find().filter(who).lock(LockType::NoKeyUpdate), state).await?;
     let new = strangers(keys, state);
     if new.is_empty() { Ok(()) } else { make(tx, inner, keys, &new, state).await }
 }
 
-/// A person's conversations on other lines come along: see the index `conversation_key`.
+/// Of these senders, on any of these lines.
+fn of<'k>(tx: &Tx, senders: impl Iterator<Item = &'k (LineId, Address)> + Clone) -> Condition {
+    let lines: BTreeSet<Uuid> = senders.clone().map(|(line, _)| line.0).collect();
+    let addresses = senders.map(|(_, address)| address.reveal());
+    Condition::all().add(among(&tx.connection, conversation::Column::Key, addresses)).add(among(
+        &tx.connection,
+        conversation::Column::LineId,
+        lines,
+    ))
+}
+
+/// Conversations in the order of their ids, which SQLite, with one writer, need not keep. PostgreSQL is told it by the
+/// bytes: by the column it would read a small table whole in the order of its key, and the same one once it has grown.
 async fn locked(tx: &Tx, which: Select<conversation::Entity>, state: &mut State) -> Result<(), Error> {
-    let rows = which.order_by_asc(conversation::Column::Id).all(&tx.connection).await?;
+    let which = match tx.connection.get_database_backend() {
+        DbBackend::Postgres => which.order_by_asc(Expr::cust("uuid_send(conversation.id)")),
+        _ => which,
+    };
+    let rows = which.all(&tx.connection).await?;
     rows.into_iter().for_each(|row| state.add_conversation(row.into()));
     Ok(())
 }
@@ -100,10 +118,9 @@ async fn make(
         .do_nothing()
         .to_owned();
     insert(tx, new.iter().filter_map(row).collect(), Some(or_not)).await?;
-    let addresses = new.iter().map(|((_, address), _)| address.reveal());
     let made = conversation::Entity::find()
-        .filter(among(&tx.connection, conversation::Column::Key, addresses))
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        .filter(of(tx, new.iter().map(|(sender, _)| *sender)))
+        .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
     locked(tx, made, state).await?;
     match strangers(keys, state).is_empty() {
         true => Ok(()),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use casewire_domain::DeliveryStatus;
 use casewire_domain::decide::Outcome;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::time::{Instant, sleep};
 
-use crate::bench::{Bench, HEATHER, IAN, sid, text};
+use crate::bench::{Bench, HEATHER, IAN, report, sid, text};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -21,19 +22,47 @@ async fn waiting(observer: &mut PgConnection, kind: &str, count: i64) {
     }
 }
 
+/// Holds up whoever adds to a table, until the advisory lock of this connection is gone.
+async fn gate(bench: &Bench, trigger: &'static str) -> PgConnection {
+    let mut gate = PgConnection::connect(&bench.config.url).await.unwrap();
+    let wait = "create function wait() returns trigger language plpgsql as $$ begin
+        perform pg_advisory_xact_lock(1); return null; end $$";
+    gate.execute(wait).await.unwrap();
+    gate.execute(trigger).await.unwrap();
+    gate.execute("select pg_advisory_lock(1)").await.unwrap();
+    gate
+}
+
+/// Both add to the trail of one case, and only the text has the case locked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_does_not_wait_for_a_text_of_the_same_case() {
+    let bench = Bench::postgres().await;
+    bench.placed(HEATHER, "hello").await;
+    let sent = bench.claim().await.remove(0);
+    let at_events = "create trigger gate before insert on event for each statement execute function wait()";
+    let mut gate = gate(&bench, at_events).await;
+    let handle = |command| {
+        let store = bench.store.clone();
+        tokio::spawn(async move { store.handle_one(command).await })
+    };
+    let text = handle(text("main", HEATHER, "one more", &sid()));
+    waiting(&mut gate, "advisory", 1).await;
+    let report = handle(report("SM1", DeliveryStatus::Delivered, Some((sent.message_id, sent.attempt))));
+    waiting(&mut gate, "advisory", 2).await;
+    gate.execute("select pg_advisory_unlock(1)").await.unwrap();
+    let outcomes = [text.await.unwrap().unwrap(), report.await.unwrap().unwrap()];
+    assert!(matches!(outcomes, [Outcome::Placed { .. }, Outcome::Reported { .. }]), "{outcomes:?}");
+}
+
 /// Another has made a conversation of this batch meanwhile, has it locked, and waits for a contact that this batch made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_does_not_wait_for_whom_it_holds_up() {
     let bench = Bench::postgres().await;
     bench.add_line("second", "+15550002222", 100).await;
     bench.store.handle_one(text("second", HEATHER, "hello", &sid())).await.unwrap();
-    let mut gate = PgConnection::connect(&bench.config.url).await.unwrap();
-    let stop_at_conversations = "create function wait() returns trigger language plpgsql as $$ begin
-            perform pg_advisory_xact_lock(1); return null; end $$;
-        create trigger gate before insert on conversation for each statement execute function wait();
-        select pg_advisory_lock(1);";
-    gate.execute(stop_at_conversations).await.unwrap();
-
+    let at_conversations =
+        "create trigger gate before insert on conversation for each statement execute function wait()";
+    let mut gate = gate(&bench, at_conversations).await;
     let store = bench.store.clone();
     let batch = [text("main", HEATHER, "one", &sid()), text("main", IAN, "two", &sid())];
     let batch = tokio::spawn(async move { store.handle(batch.to_vec()).await });
