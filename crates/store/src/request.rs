@@ -70,6 +70,7 @@ impl Store {
         let row = self.request(id).await?;
         Ok(row.is_some_and(|row| row.done_at.is_some()))
     }
+
     async fn request(&self, id: Uuid) -> Result<Option<request::Model>, Error> {
         let found = request::Entity::find_by_id(id).one(&self.inner.connections.reader);
         self.in_time(async { Ok(found.await?) }).await

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use casewire_domain::DeliveryStatus;
 use casewire_domain::decide::Outcome;
-use sqlx::{Connection, Executor, PgConnection};
-use tokio::time::{Instant, sleep};
+use casewire_testkit::eventually;
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::bench::{Bench, HEATHER, IAN, report, sid, text};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Until so many others of this database wait for this kind of lock.
-async fn waiting(observer: &mut PgConnection, kind: &str, count: i64) {
+/// Until so many at this database wait for this kind of lock.
+async fn waiting(bench: &Bench, kind: &str, count: i64) {
     let asked = "select count(*) from pg_stat_activity where datname = current_database() \
         and wait_event_type = 'Lock' and wait_event = $1";
-    let deadline = Instant::now() + DEADLINE;
-    while sqlx::query_scalar::<_, i64>(asked).bind(kind).fetch_one(&mut *observer).await.unwrap() != count {
-        assert!(Instant::now() < deadline, "nobody waits for a lock of kind {kind}");
-        sleep(Duration::from_millis(5)).await;
-    }
+    let observer = PgPool::connect(&bench.config.url).await.unwrap();
+    let waits = async || {
+        sqlx::query_scalar(asked).bind(kind).fetch_one(&observer).await.is_ok_and(|all: i64| all == count)
+    };
+    eventually(&format!("{count} wait for a lock of kind {kind}"), DEADLINE, waits).await.unwrap();
 }
 
 /// Holds up whoever adds to a table, until the advisory lock of this connection is gone.
@@ -46,9 +46,9 @@ async fn a_report_does_not_wait_for_a_text_of_the_same_case() {
         tokio::spawn(async move { store.handle_one(command).await })
     };
     let text = handle(text("main", HEATHER, "one more", &sid()));
-    waiting(&mut gate, "advisory", 1).await;
+    waiting(&bench, "advisory", 1).await;
     let report = handle(report("SM1", DeliveryStatus::Delivered, Some((sent.message_id, sent.attempt))));
-    waiting(&mut gate, "advisory", 2).await;
+    waiting(&bench, "advisory", 2).await;
     gate.execute("select pg_advisory_unlock(1)").await.unwrap();
     let outcomes = [text.await.unwrap().unwrap(), report.await.unwrap().unwrap()];
     assert!(matches!(outcomes, [Outcome::Placed { .. }, Outcome::Reported { .. }]), "{outcomes:?}");
@@ -66,7 +66,7 @@ async fn a_batch_does_not_wait_for_whom_it_holds_up() {
     let store = bench.store.clone();
     let batch = [text("main", HEATHER, "one", &sid()), text("main", IAN, "two", &sid())];
     let batch = tokio::spawn(async move { store.handle(batch.to_vec()).await });
-    waiting(&mut gate, "advisory", 1).await;
+    waiting(&bench, "advisory", 1).await;
     let mut other = PgConnection::connect(&bench.config.url).await.unwrap();
     other.execute("set session_replication_role = replica").await.unwrap();
     let made = "insert into conversation (id, line_id, key, contact_id)
@@ -84,7 +84,7 @@ async fn a_batch_does_not_wait_for_whom_it_holds_up() {
         sqlx::query(contact).bind(IAN).execute(&mut other).await?;
         other.execute("commit").await
     });
-    waiting(&mut gate, "transactionid", 1).await;
+    waiting(&bench, "transactionid", 1).await;
     gate.execute("select pg_advisory_unlock(1)").await.unwrap();
 
     other.await.unwrap().expect("the other was in nobody's way");
