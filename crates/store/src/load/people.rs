@@ -105,8 +105,10 @@ async fn make(
         .collect();
     let contacts = contacts(tx, inner, people, state).await?;
     let row = |((line, address), workspace): &(&(LineId, Address), &WorkspaceId)| {
-        let contact = contacts.get(&(**workspace, address.clone()))?;
-        Some(conversation::ActiveModel {
+        let contact = contacts.get(&(**workspace, address.clone()));
+        let contact =
+            contact.ok_or(Error::Unreadable { table: "contact", what: "one that was made is not found" })?;
+        Ok(conversation::ActiveModel {
             id: Set((inner.mint)()),
             line_id: Set(line.0),
             key: Set(address.reveal().to_owned()),
@@ -117,7 +119,8 @@ async fn make(
     let or_not = OnConflict::columns([conversation::Column::LineId, conversation::Column::Key])
         .do_nothing()
         .to_owned();
-    insert(tx, new.iter().filter_map(row).collect(), Some(or_not)).await?;
+    let rows: Result<_, Error> = new.iter().map(row).collect();
+    insert(tx, rows?, Some(or_not)).await?;
     let made = conversation::Entity::find()
         .filter(of(tx, new.iter().map(|(sender, _)| *sender)))
         .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
