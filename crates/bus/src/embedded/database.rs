@@ -56,6 +56,36 @@ pub(super) async fn read_ids(
     Ok(())
 }
 
+/// Storing events, and removing ids.
+macro_rules! store {
+    () => {
+        "INSERT INTO entry (sequence, shard, stored_at, visible_at, size)
+         SELECT value ->> 0, value ->> 1, ?, ?, value ->> 2 FROM json_each(?);
+         INSERT INTO payload (sequence, dedupe_id, bytes)
+         SELECT value ->> 0, value ->> 3, substr(?, value ->> 4, value ->> 5) FROM json_each(?);
+         INSERT INTO dedupe (sequence, id, stored_at)
+         SELECT value ->> 0, value ->> 3, ? FROM json_each(?);
+         DELETE FROM dedupe WHERE sequence < ? AND sequence <
+             coalesce((SELECT sequence FROM dedupe ORDER BY sequence LIMIT 1 OFFSET ?), ?);"
+    };
+}
+
+/// What is stored: the transaction under way goes on, or this is all of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    Part,
+    Whole,
+}
+
+impl Extent {
+    fn store(self) -> &'static str {
+        match self {
+            Self::Part => store!(),
+            Self::Whole => concat!("BEGIN IMMEDIATE;", store!(), "COMMIT"),
+        }
+    }
+}
+
 /// Stores events under new sequences, visible at once, and their ids. Of the ids before `first_known` it removes twice as
 /// many as there are events: ids never pile up, and no group is slow. All it writes is at an end of its table, and so on
 /// few pages.
@@ -67,6 +97,7 @@ pub(super) async fn store(
     new: &[(i64, &Publish)],
     now: i64,
     first_known: i64,
+    extent: Extent,
 ) -> sqlx::Result<()> {
     let mut blob = Vec::new();
     let rows: Vec<_> = new
@@ -78,29 +109,20 @@ pub(super) async fn store(
         })
         .collect();
     let rows = serde_json::to_string(&rows).unwrap_or_default();
-    sqlx::query(
-        "INSERT INTO entry (sequence, shard, stored_at, visible_at, size)
-         SELECT value ->> 0, value ->> 1, ?, ?, value ->> 2 FROM json_each(?);
-         INSERT INTO payload (sequence, dedupe_id, bytes)
-         SELECT value ->> 0, value ->> 3, substr(?, value ->> 4, value ->> 5) FROM json_each(?);
-         INSERT INTO dedupe (sequence, id, stored_at)
-         SELECT value ->> 0, value ->> 3, ? FROM json_each(?);
-         DELETE FROM dedupe WHERE sequence < ? AND sequence <
-             coalesce((SELECT sequence FROM dedupe ORDER BY sequence LIMIT 1 OFFSET ?), ?)",
-    )
-    // One after the other, statement by statement: numbers would count anew in each.
-    .bind(now)
-    .bind(LONG_AGO)
-    .bind(rows.as_str())
-    .bind(blob)
-    .bind(rows.as_str())
-    .bind(now)
-    .bind(rows.as_str())
-    .bind(first_known)
-    .bind(i64::try_from(new.len()).unwrap_or(i64::MAX).saturating_mul(2))
-    .bind(first_known)
-    .execute(connection)
-    .await?;
+    sqlx::query(extent.store())
+        // One after the other, statement by statement: numbers would count anew in each.
+        .bind(now)
+        .bind(LONG_AGO)
+        .bind(rows.as_str())
+        .bind(blob)
+        .bind(rows.as_str())
+        .bind(now)
+        .bind(rows.as_str())
+        .bind(first_known)
+        .bind(i64::try_from(new.len()).unwrap_or(i64::MAX).saturating_mul(2))
+        .bind(first_known)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

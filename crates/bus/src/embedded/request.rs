@@ -118,6 +118,13 @@ impl Group {
         !self.publishes.is_empty()
     }
 
+    /// Whether nothing but storing is asked of the transaction.
+    pub(super) fn only_publishes(&self) -> bool {
+        let Self { acks, retries, holds, publishes, leases, counts, copies: _, close: _ } = self;
+        let others = !acks.is_empty() || !retries.is_empty() || !holds.is_empty();
+        !publishes.is_empty() && !others && leases.is_empty() && counts.is_empty()
+    }
+
     /// The shards in which there may be something new to fetch afterwards.
     pub(super) fn touched(&self) -> impl Iterator<Item = u32> {
         let retried = self.retries.iter().map(|retry| retry.shard);

@@ -9,7 +9,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, watch};
 
 use super::clock::{Clock, millis};
-use super::database;
+use super::database::{self, Extent};
 use super::known::KnownIds;
 use super::request::{Copy, Group, Handed, Lease, Outcome, Publish, Request};
 use super::{EmbeddedConfig, Standing};
@@ -135,7 +135,8 @@ impl Writer {
     }
 
     /// One transaction, in statements of our own: the client would go on counting one that SQLite ended by itself,
-    /// as it does when the disk is full, and begin no other.
+    /// as it does when the disk is full, and begin no other. New events alone, as in a flood, go to SQLite's thread with
+    /// their `begin` and `commit`: each way there and back waits for a core.
     async fn commit(&mut self, group: &Group) -> sqlx::Result<Outcome> {
         let committed = self.try_commit(group).await;
         if committed.is_err() {
@@ -148,7 +149,11 @@ impl Writer {
 
     async fn try_commit(&mut self, group: &Group) -> sqlx::Result<Outcome> {
         self.sync(group.lasts()).await?;
-        self.execute("begin immediate").await?;
+        let suspects = self.known.suspects(group.publishes.iter().map(|publish| publish.dedupe_id.as_str()));
+        let extent = if group.only_publishes() && suspects.is_empty() { Extent::Whole } else { Extent::Part };
+        if extent == Extent::Part {
+            self.execute("begin immediate").await?;
+        }
         let now = self.clock.now();
         let mut step = Step {
             connection: &mut self.connection,
@@ -156,11 +161,15 @@ impl Writer {
             now,
             ledger: self.ledger.clone(),
             known: &self.known,
+            suspects,
+            extent,
             new_ids: Vec::new(),
         };
         let outcome = step.apply(group).await?;
         let Step { ledger, new_ids, .. } = step;
-        self.execute("commit").await?;
+        if extent == Extent::Part {
+            self.execute("commit").await?;
+        }
         self.ledger = ledger;
         self.known.learn(&new_ids, now, self.config.expired(now));
         Ok(outcome)
@@ -188,6 +197,9 @@ struct Step<'a> {
     now: i64,
     ledger: Ledger,
     known: &'a KnownIds,
+    /// Sequences under which ids of the group may be stored.
+    suspects: Vec<i64>,
+    extent: Extent,
     /// Hashes and sequences of the ids it stores.
     new_ids: Vec<(u64, i64)>,
 }
@@ -231,7 +243,7 @@ impl Step<'_> {
         if publishes.is_empty() {
             return Ok(Vec::new());
         }
-        let stored = self.stored(publishes).await?;
+        let stored = self.stored().await?;
         let mut known: HashMap<_, _> = stored.iter().map(|(id, sequence)| (id.as_str(), *sequence)).collect();
         let mut new = Vec::new();
         let published = publishes.iter().map(|publish| {
@@ -247,20 +259,19 @@ impl Step<'_> {
         let published = published.collect();
         if let Some((first_new, _)) = new.first() {
             let first_known = self.known.first().unwrap_or(*first_new);
-            database::store(self.connection, &new, self.now, first_known).await?;
+            database::store(self.connection, &new, self.now, first_known, self.extent).await?;
         }
         let hashed = |(sequence, publish): &(i64, &Publish)| (self.known.hash(&publish.dedupe_id), *sequence);
         self.new_ids = new.iter().map(hashed).collect();
         Ok(published)
     }
 
-    /// Ids that are stored, with their sequences; those of these events among them.
-    async fn stored(&mut self, publishes: &[Publish]) -> sqlx::Result<Vec<(String, i64)>> {
-        let suspects = self.known.suspects(publishes.iter().map(|publish| publish.dedupe_id.as_str()));
-        if suspects.is_empty() {
+    /// Ids that are stored, with their sequences; those of the group among them.
+    async fn stored(&mut self) -> sqlx::Result<Vec<(String, i64)>> {
+        if self.suspects.is_empty() {
             return Ok(Vec::new());
         }
-        database::ids_of(self.connection, &suspects, self.config.expired(self.now)).await
+        database::ids_of(self.connection, &self.suspects, self.config.expired(self.now)).await
     }
 
     async fn lease(&mut self, lease: &Lease) -> sqlx::Result<Handed> {

@@ -46,3 +46,20 @@ async fn an_id_of_a_commit_that_failed_and_is_in_the_file_all_the_same_is_recogn
     let told = told(&mut writer, &["b", "d", "c", "a"]).await.expect("stored");
     assert_eq!(told, [(2, true), (4, false), (3, true), (1, true)]);
 }
+
+#[tokio::test]
+async fn a_group_that_fails_half_way_stores_nothing_whatever_it_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer = writer(&folder.path().join("stream.db")).await;
+    let refuses = "CREATE TRIGGER refuses BEFORE INSERT ON dedupe WHEN NEW.id = 'bad' \
+                   BEGIN SELECT RAISE(FAIL, 'what was stored before stays where nobody rolls back'); END";
+    sqlx::raw_sql(refuses).execute(&mut writer.connection).await.expect("a trigger");
+    assert_eq!(told(&mut writer, &["a"]).await.expect("stored"), [(1, false)]);
+    // All new, which is a transaction of one statement, and one that is known among them.
+    for group in [&["b", "bad"][..], &["a", "b", "bad"]] {
+        told(&mut writer, group).await.expect_err("refused");
+        writer.look_again().await;
+    }
+    assert_eq!(told(&mut writer, &["b", "c"]).await.expect("stored"), [(2, false), (3, false)]);
+    assert_eq!(told(&mut writer, &["a", "c", "b"]).await.expect("stored"), [(1, true), (3, true), (2, true)]);
+}
