@@ -26,6 +26,10 @@ use progress::Progress;
 use results::Results;
 use stage::programs::{Programs, here, root};
 
+// What SQLite can do at most is measured in this process: with what casewire's has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures casewire on private servers, and writes bench/results.
 #[derive(Parser)]
 #[command(name = "casewire-bench", after_help = EXAMPLES)]
