@@ -40,8 +40,8 @@ struct Arguments {
     /// Measures to carry out, with commas between [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = names())]
     only: Vec<String>,
-    /// Rounds of each comparison, of short windows twice as many less one; fewer than five are not published [default: 5,
-    /// quick 1]
+    /// Rounds of each comparison, of short windows and of several workers twice as many less one; fewer than five are
+    /// not published [default: 5, quick 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
     /// Measure the programs beside this one as they are, without building them

@@ -24,9 +24,9 @@ impl Plan {
         !self.quick && self.rounds >= ENOUGH
     }
 
-    /// Rounds of two windows, which take seconds: there is time for twice as many, less one so that there is a middle one,
-    /// and the median of more wanders less.
-    pub(crate) fn window_rounds(&self) -> usize {
+    /// Rounds where there is time for twice as many, as for windows of seconds, or where more are needed; less one, so that
+    /// there is a middle one. The median of more wanders less.
+    pub(crate) fn more_rounds(&self) -> usize {
         self.rounds * 2 - 1
     }
 

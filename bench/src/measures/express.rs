@@ -9,7 +9,7 @@ use crate::stage::broker::{Broker, Sync};
 use crate::stage::front::{Front, Turn};
 
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("express", plan.window_rounds() * 4 + 2);
+    plan.progress.begin("express", plan.more_rounds() * 4 + 2);
     let mut found = against(plan, 1, Goal::RatioAtLeast(12.0)).await?;
     found.extend(against(plan, 2, Goal::RatioAtLeast(9.0)).await?);
     Ok(found)
@@ -25,7 +25,7 @@ async fn against(plan: &Plan, processes: usize, goal: Goal) -> Result<Vec<Findin
     let mut express = Turn::warmed(&express, &broker, CONNECTIONS, length).await?;
     let rounds = plan
         .turns(
-            plan.window_rounds(),
+            plan.more_rounds(),
             ["casewire", name],
             async || ours.closed(CONNECTIONS, length).await,
             async || express.closed(CONNECTIONS, length).await,

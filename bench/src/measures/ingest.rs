@@ -12,7 +12,7 @@ const RAW: &str = "raw limit";
 
 /// Everything durable: the server acknowledges nothing before it is on the disk.
 pub(crate) async fn durable(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("headline", plan.window_rounds() * 2 + 1);
+    plan.progress.begin("headline", plan.more_rounds() * 2 + 1);
     let rounds = against_raw(plan, Sync::Always).await?;
     let rates = rounds.iter().map(|(ours, raw)| (ours.rate, raw.rate));
     let name = "ingest, everything durable: webhooks";
@@ -21,7 +21,7 @@ pub(crate) async fn durable(plan: &Plan) -> Result<Vec<Finding>> {
 
 /// The server syncs as it does by default.
 pub(crate) async fn as_it_comes(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("ingest", plan.window_rounds() * 2 + 1);
+    plan.progress.begin("ingest", plan.more_rounds() * 2 + 1);
     let rounds = against_raw(plan, Sync::Default).await?;
     let of = |figure: fn(&Sample) -> f64| rounds.iter().map(move |(ours, raw)| (figure(ours), figure(raw)));
     let compared = |name: &str, unit: &str, figure: fn(&Sample) -> f64, goal| {
@@ -44,7 +44,7 @@ async fn against_raw(plan: &Plan, sync: Sync) -> Result<Vec<(Sample, Sample)>> {
     let mut ours = Turn::warmed(&ours, &broker, CONNECTIONS, length).await?;
     let mut raw = Turn::warmed(&raw, &broker, CONNECTIONS, length).await?;
     plan.turns(
-        plan.window_rounds(),
+        plan.more_rounds(),
         ["casewire", RAW],
         async || ours.closed(CONNECTIONS, length).await,
         async || raw.closed(CONNECTIONS, length).await,

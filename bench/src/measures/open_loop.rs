@@ -12,7 +12,7 @@ use crate::stage::front::{Front, Turn};
 const OPEN_CONNECTIONS: usize = 256;
 
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("open-loop", plan.window_rounds() * 2 + 1);
+    plan.progress.begin("open-loop", plan.more_rounds() * 2 + 1);
     plan.progress.step("starting, and finding the capacity");
     let broker = Broker::start(Sync::Default).await?;
     let (ours, raw) =
@@ -24,7 +24,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Finding>> {
     let half = ours.rate() / 2.0;
     let rounds = plan
         .turns(
-            plan.window_rounds(),
+            plan.more_rounds(),
             ["casewire", "raw limit"],
             async || ours.open(OPEN_CONNECTIONS, half, length).await,
             async || raw.open(OPEN_CONNECTIONS, half, length).await,

@@ -101,7 +101,7 @@ impl Desk {
 }
 
 pub(crate) async fn desk(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("desk", plan.window_rounds() * 4 + 1);
+    plan.progress.begin("desk", plan.more_rounds() * 4 + 1);
     plan.progress.step("storing the histories");
     let stage = Stage::start(plan).await?;
     let (many, few) = (plan.size(1_000_000, 20_000), 1_000);
@@ -114,14 +114,14 @@ pub(crate) async fn desk(plan: &Plan) -> Result<Vec<Finding>> {
         desk.case().await?;
     }
     let inbox = plan.turns(
-        plan.window_rounds(),
+        plan.more_rounds(),
         ["inbox, many cases", "inbox, few"],
         async || large.inbox().await,
         async || small.inbox().await,
     );
     let inbox = inbox.await?;
     let case = plan.turns(
-        plan.window_rounds(),
+        plan.more_rounds(),
         ["one case of many", "of few"],
         async || large.case().await,
         async || small.case().await,
