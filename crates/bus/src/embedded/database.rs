@@ -1,9 +1,10 @@
 //! The statements that touch the file's tables. Times are milliseconds since 1970.
 
+use std::future::ready;
 use std::path::Path;
 
 use futures_util::TryStreamExt;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Executor, Row, SqliteConnection};
 
 use super::request::Publish;
 use super::schema::LONG_AGO;
@@ -84,6 +85,14 @@ impl Extent {
             Self::Whole => concat!("BEGIN IMMEDIATE;", store!(), "COMMIT"),
         }
     }
+
+    /// How many statements that is.
+    fn statements(self) -> usize {
+        match self {
+            Self::Part => 4,
+            Self::Whole => 6,
+        }
+    }
 }
 
 /// Stores events under new sequences, visible at once, and their ids. Of the ids before `first_known` it removes twice as
@@ -109,7 +118,7 @@ pub(super) async fn store(
         })
         .collect();
     let rows = serde_json::to_string(&rows).unwrap_or_default();
-    sqlx::query(extent.store())
+    let storing = sqlx::query(extent.store())
         // One after the other, statement by statement: numbers would count anew in each.
         .bind(now)
         .bind(LONG_AGO)
@@ -120,10 +129,10 @@ pub(super) async fn store(
         .bind(rows.as_str())
         .bind(first_known)
         .bind(i64::try_from(new.len()).unwrap_or(i64::MAX).saturating_mul(2))
-        .bind(first_known)
-        .execute(connection)
-        .await?;
-    Ok(())
+        .bind(first_known);
+    let ended = connection.execute_many(storing).try_fold(0, |ended, _| ready(Ok(ended + 1))).await?;
+    // A thread that ends in the middle says nothing, and then the last statement, which commits, was not run.
+    if ended == extent.statements() { Ok(()) } else { Err(sqlx::Error::WorkerCrashed) }
 }
 
 /// An entry handed out.
