@@ -100,7 +100,7 @@ pub struct Parts {
 async fn open(process: &Process, data: &DataDir, address: SocketAddr) -> anyhow::Result<Parts> {
     let config = &process.config;
     let unusable = || installation::unusable(config, data.path());
-    let database = wiring::database(config, Some(data));
+    let database = wiring::database_with_batches(config, Some(data));
     let store = measures::open(&process.metrics, &database).await.with_context(unusable)?;
     store.migrate().await.with_context(unusable)?;
     let master_key = master_key(config, data, &store).await?;

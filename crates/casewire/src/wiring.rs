@@ -38,19 +38,19 @@ pub fn database(config: &Config, data: Option<&DataDir>) -> Database {
     database
 }
 
-/// Connections of a worker beside those that handle a batch of each shard: one for what is sent, one for the rest.
-const BESIDE_SHARDS: u32 = 2;
-/// The least of a worker: where there are few shards, one text that waits for a lock must not be in everybody's way.
-const LEAST: u32 = 6;
+/// The same where there is a worker: some connections are kept for its batches.
+pub fn database_with_batches(config: &Config, data: Option<&DataDir>) -> Database {
+    Database { batch_connections: config.worker.batches.get(), ..database(config, data) }
+}
 
-/// The database as a worker uses it. Its pool hands out the connection that was idle longest, so that all that were once
-/// opened stay in use, and each maps the server's memory for itself: four workers with nine connections each took a tenth
-/// longer than with six.
+/// Connections of a worker beside those for its batches: one for what is sent, one for what came of it, one for the rest.
+const BESIDE_BATCHES: u32 = 3;
+
+/// The database of a process that is a worker and nothing else.
 pub fn worker_database(config: &Config) -> Database {
-    let mut database = database(config, None);
+    let mut database = database_with_batches(config, None);
     if config.database.max_connections.is_none() {
-        let wanted = u32::from(config.stream.shards.get()) + BESIDE_SHARDS;
-        database.max_connections = wanted.max(LEAST).min(database.max_connections);
+        database.max_connections = database.batch_connections.saturating_add(BESIDE_BATCHES);
     }
     database
 }
@@ -213,20 +213,22 @@ pub fn listen_ops(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::{NonZeroU16, NonZeroU32};
+    use std::num::NonZeroU32;
 
     use super::*;
 
     #[test]
-    fn a_worker_has_a_connection_for_each_shard_and_two_more_within_bounds_unless_told_otherwise() {
+    fn a_worker_has_three_connections_beside_those_for_its_batches_unless_told_otherwise() {
         let mut config = Config::default();
-        let usual = database(&config, None).max_connections;
-        for (shards, connections) in [(1, 6), (4, 6), (8, 10), (64, usual)] {
-            config.stream.shards = NonZeroU16::new(shards).unwrap();
-            assert_eq!(worker_database(&config).max_connections, connections, "{shards} shards");
-        }
+        let of = |config: &Config| {
+            let database = worker_database(config);
+            (database.batch_connections, database.max_connections)
+        };
+        assert_eq!(of(&config), (3, 6));
+        config.worker.batches = NonZeroU32::new(8).unwrap();
+        assert_eq!(of(&config), (8, 11));
         config.database.max_connections = NonZeroU32::new(3);
-        assert_eq!(worker_database(&config).max_connections, 3);
-        assert_eq!(database(&config, None).max_connections, 3);
+        assert_eq!(of(&config), (8, 3));
+        assert_eq!(database(&config, None).batch_connections, 0, "nobody else handles batches");
     }
 }

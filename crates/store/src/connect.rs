@@ -2,11 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, PgConnection};
+use tokio::sync::Semaphore;
 
 use crate::error::Error;
 
@@ -18,6 +20,9 @@ pub struct Config {
     /// Connections of this process to PostgreSQL, and readers of SQLite. Sixteen: as many people as may wait for a page
     /// at one moment.
     pub max_connections: u32,
+    /// How many of those to PostgreSQL are kept for batches ([`Store::handle`](crate::Store::handle)), which then use no
+    /// others; at most half. Zero: batches use any.
+    pub batch_connections: u32,
     /// How long to wait for a connection before the database counts as not available. Three seconds: long
     /// enough for a burst, short enough that a worker notices an outage.
     pub acquire_timeout: Duration,
@@ -38,6 +43,7 @@ impl Config {
         Self {
             url: url.into(),
             max_connections: 16,
+            batch_connections: 0,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(15),
             transaction_timeout: Duration::from_secs(20),
@@ -63,11 +69,20 @@ fn in_url(path: &Path) -> String {
     path.as_os_str().as_encoded_bytes().iter().map(letter).collect()
 }
 
-/// The two ways in. For SQLite one connection writes and others read; for PostgreSQL both are one pool.
+/// The ways in. For SQLite one connection writes and others read; for PostgreSQL both are one pool, and a few connections
+/// may be kept for batches.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
     pub(crate) writer: DatabaseConnection,
     pub(crate) reader: DatabaseConnection,
+    pub(crate) batches: Option<Batches>,
+}
+
+/// Connections that are kept for batches, and as many turns.
+#[derive(Clone, Debug)]
+pub(crate) struct Batches {
+    pub(crate) connections: DatabaseConnection,
+    pub(crate) turns: Arc<Semaphore>,
 }
 
 impl Connections {
@@ -85,10 +100,18 @@ pub(crate) async fn connect(config: &Config) -> Result<Connections, Error> {
     if config.url.starts_with("sqlite:") {
         let writer = Database::connect(sqlite(config, 1, WRITER_CACHE)).await?;
         let reader = Database::connect(sqlite(config, config.max_connections, READER_CACHE)).await?;
-        return Ok(Connections { writer, reader });
+        return Ok(Connections { writer, reader, batches: None });
     }
-    let pool = Database::connect(postgres(config)).await?;
-    Ok(Connections { writer: pool.clone(), reader: pool })
+    let kept = config.batch_connections.min(config.max_connections / 2);
+    let pool = Database::connect(postgres(config, config.max_connections - kept)).await?;
+    let batches = match kept {
+        0 => None,
+        kept => Some(Batches {
+            connections: Database::connect(postgres(config, kept)).await?,
+            turns: Arc::new(Semaphore::new(kept as usize)),
+        }),
+    };
+    Ok(Connections { writer: pool.clone(), reader: pool, batches })
 }
 
 fn bounds(config: &Config, connections: u32) -> ConnectOptions {
@@ -141,8 +164,8 @@ const ALIVE_PART: u32 = 2;
 /// as what was under way then: with an error at once, or once a transaction may take no longer.
 const JUST_ALIVE: Duration = Duration::from_secs(1);
 
-fn postgres(config: &Config) -> ConnectOptions {
-    let mut options = bounds(config, config.max_connections);
+fn postgres(config: &Config, connections: u32) -> ConnectOptions {
+    let mut options = bounds(config, connections);
     let alive = config.acquire_timeout / ALIVE_PART;
     // By us, with a time limit.
     options.test_before_acquire(false);

@@ -8,6 +8,7 @@ use casewire_domain::line::Rules;
 use casewire_domain::plan::{Keys, plan};
 use casewire_domain::state::State;
 
+use crate::connections::Purpose;
 use crate::error::Error;
 use crate::transaction::Tx;
 use crate::{Inner, Store, load, write};
@@ -43,7 +44,7 @@ impl Store {
         let numbers = self.case_numbers(texts).await?;
         let taken = numbers.clone();
         let decided = self
-            .in_tx(move |tx, inner| {
+            .in_tx_for(Purpose::Batch, move |tx, inner| {
                 Box::pin(async move {
                     let rules = inner.rules.read(&tx.connection).await?;
                     let mut state = load_for(tx, inner, &rules, &commands, doubtful).await?;

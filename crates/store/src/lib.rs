@@ -100,9 +100,11 @@ impl Store {
 
     /// Closes every connection, once work in hand is done.
     pub async fn close(&self) {
-        let Connections { writer, reader } = self.inner.connections.clone();
-        // Closing fails only where the other end is gone already.
-        let _ = writer.close().await;
-        let _ = reader.close().await;
+        let Connections { writer, reader, batches } = self.inner.connections.clone();
+        let batches = batches.map(|batches| batches.connections);
+        for connections in [writer, reader].into_iter().chain(batches) {
+            // Closing fails only where the other end is gone already.
+            let _ = connections.close().await;
+        }
     }
 }

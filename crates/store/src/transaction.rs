@@ -9,6 +9,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
 };
 
+use crate::connections::Purpose;
 use crate::error::Error;
 use crate::{Inner, Store};
 
@@ -33,11 +34,21 @@ impl Store {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t Tx, &'t Inner) -> Work<'t, T> + Send + 'static,
     {
+        self.in_tx_for(Purpose::Other, work).await
+    }
+
+    /// As [`Store::in_tx`], over a connection for this purpose.
+    pub(crate) async fn in_tx_for<T, F>(&self, purpose: Purpose, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t Tx, &'t Inner) -> Work<'t, T> + Send + 'static,
+    {
         let inner = self.inner.clone();
         let task = tokio::spawn(async move {
             // It may end a `begin`, too, after which the next transaction of the connection begins within that one. Their
             // commit is one, and whoever only reads there loses it to `idle_in_transaction_session_timeout`.
-            let ended = tokio::time::timeout(inner.transaction_timeout, inner.transaction(work)).await;
+            let ended =
+                tokio::time::timeout(inner.transaction_timeout, inner.transaction(purpose, work)).await;
             ended.unwrap_or_else(|_| Err(late()))
         });
         task.await.map_err(|ended| if ended.is_panic() { Error::Panicked } else { Error::Interrupted })?
@@ -88,11 +99,12 @@ const SETTLE_IN: &str = "select clock_timestamp() as at, set_config('enable_seqs
     set_config('plan_cache_mode', 'force_generic_plan', true)";
 
 impl Inner {
-    async fn transaction<T, F>(&self, work: F) -> Result<T, Error>
+    async fn transaction<T, F>(&self, purpose: Purpose, work: F) -> Result<T, Error>
     where
         F: for<'t> FnOnce(&'t Tx, &'t Inner) -> Work<'t, T>,
     {
-        let connection = self.begin().await?;
+        let _turn = self.turn(purpose).await;
+        let connection = self.begin(purpose).await?;
         let at = self.settle_in(&connection).await?;
         let tx = Tx { connection, at };
         match work(&tx, self).await {

@@ -17,9 +17,9 @@ section! {
         /// ?sslmode=verify-full, and &sslrootcert=path for an authority of your own: without it nobody checks who
         /// answers.
         pub url: Option<SecretString> = None,
-        /// Connections of one process. Unset: 16 at the desk and in `up`, whose visitors come at once; in a worker one
-        /// for each shard and two more, for what is sent and for the rest, but no fewer than 6 and no more than 16.
-        /// Idle ones cost the server memory and time, and all processes together must stay under its limit (100).
+        /// Connections of one process. Unset: 16 at the desk and in `up`, whose visitors come at once; in a worker
+        /// `worker.batches` and three more, for what is sent, for what came of it and for the rest. At most half are kept
+        /// for batches. Idle ones cost the server memory and time, and all processes together must stay under its limit (100).
         #[such_as("8")]
         pub max_connections: Option<NonZeroU32> = None,
         /// How long to wait for a connection before the database counts as away: long enough for a burst, short

@@ -86,6 +86,34 @@ where
 }
 
 #[tokio::test]
+async fn batches_that_wait_for_a_lock_take_only_the_connections_that_are_kept_for_them() {
+    let bench = Bench::postgres().await;
+    let bounds = |config: &mut Config| {
+        (config.max_connections, config.batch_connections) = (4, 2);
+        config.acquire_timeout = SECOND / 4;
+    };
+    let store = bench.reopened(bounds).await;
+    let mut intruder = bench.intruder().await;
+    let lock = "begin; lock table conversation";
+    intruder.run(lock, lock).await;
+    let batch = |from| {
+        let store = store.clone();
+        tokio::spawn(async move { store.handle_one(text("main", from, "hello", &sid())).await })
+    };
+    let at_work = [HEATHER, IAN].map(batch);
+    eventually("both wait for the lock", SOON, async || store.pool().used == 2).await.unwrap();
+    let mut third = batch("+12065550102");
+    let early = timeout(SECOND, &mut third).await;
+    assert!(early.is_err(), "longer than for a connection: {early:?}");
+    assert_eq!((store.pool().used, store.pool().waiting, store.pool().most), (2, 0, 4));
+    store.probe().await.expect("others have connections of their own");
+    intruder.run("rollback", "rollback").await;
+    for batch in at_work.into_iter().chain([third]) {
+        batch.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn transactions_whose_connections_fall_silent_are_given_up_and_others_take_their_place() {
     lost_at_work("begin; lock table conversation", |store, from| async move {
         store.handle_one(text("main", from, "hello", &sid())).await.map(drop)
