@@ -20,8 +20,8 @@ pub struct Config {
     /// Connections of this process to PostgreSQL, and readers of SQLite. Sixteen: as many people as may wait for a page
     /// at one moment.
     pub max_connections: u32,
-    /// How many of those to PostgreSQL are kept for batches ([`Store::handle`](crate::Store::handle)), which then use no
-    /// others; at most half. Zero: batches use any.
+    /// How many of those to PostgreSQL are kept for batches of events ([`Store::handle`](crate::Store::handle)), which then
+    /// use no others; at most half, and two are left. Zero: batches use any.
     pub batch_connections: u32,
     /// How long to wait for a connection before the database counts as not available. Three seconds: long
     /// enough for a burst, short enough that a worker notices an outage.
@@ -102,7 +102,7 @@ pub(crate) async fn connect(config: &Config) -> Result<Connections, Error> {
         let reader = Database::connect(sqlite(config, config.max_connections, READER_CACHE)).await?;
         return Ok(Connections { writer, reader, batches: None });
     }
-    let kept = config.batch_connections.min(config.max_connections / 2);
+    let kept = kept_for_batches(config);
     let pool = Database::connect(postgres(config, config.max_connections - kept)).await?;
     let batches = match kept {
         0 => None,
@@ -112,6 +112,12 @@ pub(crate) async fn connect(config: &Config) -> Result<Connections, Error> {
         }),
     };
     Ok(Connections { writer: pool.clone(), reader: pool, batches })
+}
+
+fn kept_for_batches(config: &Config) -> u32 {
+    let most = config.max_connections;
+    // A migration takes one of the others as its guard, and another to work with.
+    config.batch_connections.min(most / 2).min(most.saturating_sub(2))
 }
 
 fn bounds(config: &Config, connections: u32) -> ConnectOptions {
@@ -215,6 +221,14 @@ mod tests {
     use sea_orm::ConnectionTrait;
 
     use super::*;
+
+    #[test]
+    fn at_most_half_of_the_connections_are_kept_for_batches_and_two_are_left() {
+        let kept = [1, 2, 3, 4, 6, 16].map(|max_connections| {
+            kept_for_batches(&Config { max_connections, batch_connections: 3, ..Config::new("") })
+        });
+        assert_eq!(kept, [0, 0, 1, 2, 3, 3]);
+    }
 
     #[tokio::test]
     async fn a_file_in_a_folder_of_any_name_is_opened() {

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use casewire_domain::command::Command;
 use sea_orm::{ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
-
 use tokio::sync::SemaphorePermit;
 
 use crate::connect::Connections;
+use crate::error::Error;
 use crate::transaction::immediate;
 use crate::{Inner, Store};
 
@@ -44,26 +45,43 @@ impl Drop for Waiting<'_> {
 
 /// What a transaction is for, by which it gets its connection. PostgreSQL's process behind each one keeps plans and what it
 /// knows of tables, and maps the server's memory as it touches it; a pool hands out the one that was idle longest, so that
-/// all take turns. Four workers made a fifth more cases when their batches took turns on three connections and not on six.
+/// each is used. The fewer of them batches go through, the warmer they are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
-    /// A batch of commands.
+    /// A batch of the stream's events.
     Batch,
-    /// Anything else, such as a claim of the sender's: it never waits behind batches that wait for locks.
+    /// Anything else, such as a reply or what came of a send: it never waits behind batches that wait for locks.
     Other,
 }
 
-impl Inner {
-    /// Waits for its turn, which ends when it is dropped: only batches take turns, where connections are kept for them. One
-    /// that waits for its turn does not take the database for away, as one that gets no connection does.
-    pub(crate) async fn turn(&self, purpose: Purpose) -> Option<SemaphorePermit<'_>> {
-        match (purpose, &self.connections.batches) {
-            // Nobody ends the turns.
-            (Purpose::Batch, Some(batches)) => batches.turns.acquire().await.ok(),
-            _ => None,
+impl Purpose {
+    pub(crate) fn of(commands: &[Command]) -> Self {
+        match commands.iter().any(|command| command.event().is_some()) {
+            true => Self::Batch,
+            false => Self::Other,
         }
     }
+}
 
+impl Store {
+    /// Waits until it is the turn of what has this purpose; the turn ends when it is dropped. Only batches take turns, where
+    /// connections are kept for them. Their time begins with their turn, and others that are slow do not look like a
+    /// database that is away, as they would to one that waits for its connection.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not come for as long as a transaction may take.
+    pub(crate) async fn turn(&self, purpose: Purpose) -> Result<Option<SemaphorePermit<'_>>, Error> {
+        match (purpose, &self.inner.connections.batches) {
+            // Nobody ends the turns.
+            (Purpose::Batch, Some(batches)) => {
+                self.in_time(async { Ok(batches.turns.acquire().await.ok()) }).await
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Inner {
     /// Begins a transaction, once there is a connection for it.
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<DatabaseTransaction, DbErr> {
         self.queue.waiting.fetch_add(1, Ordering::Relaxed);
@@ -105,14 +123,13 @@ impl Connections {
 
     /// Connections that are open, those of them that are idle, and those that there may be.
     fn count(&self) -> (u64, u64, u64) {
+        let of_postgres = |one: &DatabaseConnection| counted(one.get_postgres_connection_pool());
+        let of_sqlite = |one: &DatabaseConnection| counted(one.get_sqlite_connection_pool());
         let (a, b) = match &self.batches {
             Some(batches) => (of_postgres(&self.writer), of_postgres(&batches.connections)),
             None if self.is_postgres() => (of_postgres(&self.writer), (0, 0, 0)),
             // A reader more is open beside the one writer.
-            None => {
-                let of = |one: &DatabaseConnection| counted(one.get_sqlite_connection_pool());
-                (of(&self.writer), of(&self.reader))
-            }
+            None => (of_sqlite(&self.writer), of_sqlite(&self.reader)),
         };
         (a.0 + b.0, a.1 + b.1, a.2 + b.2)
     }
@@ -129,10 +146,6 @@ impl Connections {
         }
         self
     }
-}
-
-fn of_postgres(connections: &DatabaseConnection) -> (u64, u64, u64) {
-    counted(connections.get_postgres_connection_pool())
 }
 
 fn counted<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> (u64, u64, u64) {

@@ -22,10 +22,12 @@ impl Store {
     /// each command; a [`Error::Refused`] means that one of them cannot be written as it is.
     pub async fn handle(&self, commands: impl Into<Arc<[Command]>>) -> Result<Vec<Outcome>, Error> {
         let commands = commands.into();
+        let purpose = Purpose::of(&commands);
+        let _turn = self.turn(purpose).await?;
         // Not counted is the first, which takes all texts for new: one that is not is in conflict with itself.
         let mut tries = 0;
         loop {
-            match self.handle_once(commands.clone(), tries > 0).await {
+            match self.handle_once(purpose, commands.clone(), tries > 0).await {
                 Err(Error::Conflict(_)) if tries < CONFLICT_TRIES => tries += 1,
                 result => return result.map_err(Error::persistent),
             }
@@ -39,12 +41,17 @@ impl Store {
     }
 
     /// `doubtful` as [`Keys::doubtful`].
-    async fn handle_once(&self, commands: Arc<[Command]>, doubtful: bool) -> Result<Vec<Outcome>, Error> {
+    async fn handle_once(
+        &self,
+        purpose: Purpose,
+        commands: Arc<[Command]>,
+        doubtful: bool,
+    ) -> Result<Vec<Outcome>, Error> {
         let texts = commands.iter().filter(|command| matches!(command, Command::Text(..))).count();
         let numbers = self.case_numbers(texts).await?;
         let taken = numbers.clone();
         let decided = self
-            .in_tx_for(Purpose::Batch, move |tx, inner| {
+            .in_tx_for(purpose, move |tx, inner| {
                 Box::pin(async move {
                     let rules = inner.rules.read(&tx.connection).await?;
                     let mut state = load_for(tx, inner, &rules, &commands, doubtful).await?;

@@ -102,7 +102,7 @@ impl Store {
     pub async fn close(&self) {
         let Connections { writer, reader, batches } = self.inner.connections.clone();
         let batches = batches.map(|batches| batches.connections);
-        for connections in [writer, reader].into_iter().chain(batches) {
+        for connections in batches.into_iter().chain([writer, reader]) {
             // Closing fails only where the other end is gone already.
             let _ = connections.close().await;
         }

@@ -9,6 +9,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::Store;
+use crate::connections::Purpose;
 use crate::entity::installation;
 use crate::error::Error;
 
@@ -56,7 +57,7 @@ impl Store {
     async fn block(&self, size: u32) -> Result<Vec<CaseNumber>, Error> {
         let size = i32::try_from(size).map_err(|_| Error::NumbersExhausted)?;
         let end = self
-            .in_tx(move |tx, _| {
+            .in_tx_for(Purpose::Batch, move |tx, _| {
                 Box::pin(async move {
                     installation::Entity::update_many()
                         .col_expr(

@@ -103,7 +103,6 @@ impl Inner {
     where
         F: for<'t> FnOnce(&'t Tx, &'t Inner) -> Work<'t, T>,
     {
-        let _turn = self.turn(purpose).await;
         let connection = self.begin(purpose).await?;
         let at = self.settle_in(&connection).await?;
         let tx = Tx { connection, at };

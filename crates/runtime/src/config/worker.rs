@@ -10,10 +10,10 @@ section! {
     pub struct Worker {
         /// Most events of one transaction. Larger batches gained little and hold their locks longer.
         pub batch_size: NonZeroU32 = const { NonZeroU32::new(256).unwrap() },
-        /// Batches in PostgreSQL at once, of all shards together. Each has a connection, one of those that are kept for
-        /// batches, so that sending never waits behind them. Three keep a worker's core busy, as the database takes about three
-        /// times as long for a batch; behind each further one is one more process of PostgreSQL's with plans and a view of
-        /// memory of its own, which slows all of them where cores are few.
+        /// Batches in PostgreSQL at once, of all shards together, over connections that are kept for them: what agents do
+        /// and what is sent never waits behind batches. At most half of `database.max_connections`. Three keep a worker's
+        /// core busy, as PostgreSQL takes about three times as long for a batch; behind each further connection is a
+        /// process of PostgreSQL's with plans and a view of memory of its own, which slows all where cores are few.
         pub batches: NonZeroU32 = const { NonZeroU32::new(3).unwrap() },
         /// How long one request for events waits while there are none; it ends at once when one comes.
         pub fetch_wait: Duration = Duration::from_secs(1),

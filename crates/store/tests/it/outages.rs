@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use casewire_domain::case::CaseStatus;
+use casewire_domain::command::Command;
 use casewire_store::{Config, Error, Store};
 use casewire_testkit::{Postgres, eventually};
 use tokio::io::copy_bidirectional;
@@ -86,27 +88,32 @@ where
 }
 
 #[tokio::test]
-async fn batches_that_wait_for_a_lock_take_only_the_connections_that_are_kept_for_them() {
+async fn batches_that_wait_for_locks_take_only_the_connections_that_are_kept_for_them() {
     let bench = Bench::postgres().await;
     let bounds = |config: &mut Config| {
         (config.max_connections, config.batch_connections) = (4, 2);
-        config.acquire_timeout = SECOND / 4;
+        config.acquire_timeout = SECOND;
     };
     let store = bench.reopened(bounds).await;
+    for from in [HEATHER, IAN] {
+        bench.placed(from, "hello").await;
+    }
     let mut intruder = bench.intruder().await;
-    let lock = "begin; lock table conversation";
+    let lock = "begin; select 1 from conversation for update";
     intruder.run(lock, lock).await;
+    let others = bench.placed("+12065550102", "hello").await;
     let batch = |from| {
         let store = store.clone();
-        tokio::spawn(async move { store.handle_one(text("main", from, "hello", &sid())).await })
+        tokio::spawn(async move { store.handle_one(text("main", from, "hello?", &sid())).await })
     };
     let at_work = [HEATHER, IAN].map(batch);
-    eventually("both wait for the lock", SOON, async || store.pool().used == 2).await.unwrap();
-    let mut third = batch("+12065550102");
-    let early = timeout(SECOND, &mut third).await;
-    assert!(early.is_err(), "longer than for a connection: {early:?}");
+    eventually("both are at work", SOON, async || store.pool().used == 2).await.unwrap();
+    let mut third = batch("+12065550103");
+    let early = timeout(2 * SECOND, &mut third).await;
+    assert!(early.is_err(), "it waits for its turn, and longer than for a connection: {early:?}");
     assert_eq!((store.pool().used, store.pool().waiting, store.pool().most), (2, 0, 4));
-    store.probe().await.expect("others have connections of their own");
+    let close = Command::SetStatus { case: others, status: CaseStatus::Closed, actor: "agent:test".into() };
+    store.handle_one(close).await.expect("what agents do goes over other connections");
     intruder.run("rollback", "rollback").await;
     for batch in at_work.into_iter().chain([third]) {
         batch.await.unwrap().unwrap();
