@@ -229,6 +229,7 @@ mod tests {
         assert_eq!(of(&config), (8, 11));
         config.database.max_connections = NonZeroU32::new(3);
         assert_eq!(of(&config), (8, 3));
-        assert_eq!(database(&config, None).batch_connections, 0, "nobody else handles batches");
+        assert_eq!(database_with_batches(&config, None).batch_connections, 8, "`up` has batches, too");
+        assert_eq!(database(&config, None).batch_connections, 0, "nobody else has");
     }
 }
