@@ -200,6 +200,12 @@ impl State {
         self.cases.get(self.case_numbers.get(&number)?)
     }
 
+    /// Makes room for what so many commands add: a map that grows moves all it holds each time.
+    pub fn reserve(&mut self, commands: usize) {
+        self.events.reserve(commands);
+        self.messages.reserve(commands);
+    }
+
     /// Carries a decision's changes to the next decision, and to what must be written.
     pub fn apply(&mut self, effects: Vec<Effect>) {
         for effect in effects {

@@ -94,7 +94,7 @@ fn alike<A: ActiveModelTrait>(rows: Vec<A>) -> Vec<Alike<A>> {
     let mut values = Vec::new();
     for mut row in rows {
         let taken = ColumnOf::<A>::iter().map(|column| row.take(column).into_value());
-        values.extend(taken.map(|value| value.filter(|value| *value != value.as_null())));
+        values.extend(taken.map(|value| value.filter(Value::is_some)));
         let is_alike = |known: &[bool]| values.iter().map(Option::is_some).eq(known.iter().copied());
         let place = groups.iter().position(|(known, _)| is_alike(known)).unwrap_or_else(|| {
             let there: Vec<_> = values.iter().map(Option::is_some).collect();

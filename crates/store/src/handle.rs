@@ -56,6 +56,7 @@ impl Store {
                     let rules = inner.rules.read(&tx.connection).await?;
                     let mut state = load_for(tx, inner, &rules, &commands, doubtful).await?;
                     state.free_numbers = numbers;
+                    state.reserve(commands.len());
                     let outcomes = fold(inner, &rules, &mut state, &commands);
                     let unused = std::mem::take(&mut state.free_numbers);
                     write::write(tx, state).await?;
