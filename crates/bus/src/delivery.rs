@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use casewire_domain::{DedupeId, Event};
 use casewire_proto::Unreadable;
 
@@ -17,6 +18,8 @@ pub struct Delivery {
     pub sequence: u64,
     /// Which delivery this is: 1 is the first.
     pub attempt: u64,
+    /// The event as it is stored: its wire form.
+    pub raw: Bytes,
     /// The event, or the bytes that are none; those too must be acknowledged, once they are put where a person finds them.
     pub event: Result<Event, Undecodable>,
     settle: Box<dyn Settle>,
@@ -52,15 +55,17 @@ pub trait Settle: Send + Sync {
 }
 
 impl Delivery {
-    /// A delivery as an adapter makes it.
+    /// A delivery as an adapter makes it, of what is stored under this id.
     pub fn new(
         shard: u32,
         sequence: u64,
         attempt: u64,
-        event: Result<Event, Undecodable>,
+        raw: Bytes,
+        dedupe_id: Option<&str>,
         settle: Box<dyn Settle>,
     ) -> Self {
-        Self { shard, sequence, attempt, event, settle }
+        let event = read(&raw, dedupe_id);
+        Self { shard, sequence, attempt, raw, event, settle }
     }
 
     /// The event is done with: it is not delivered again, unless the word is lost in a crash. Call it after the

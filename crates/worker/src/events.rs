@@ -5,7 +5,6 @@ use std::sync::Arc;
 use casewire_bus::Delivery;
 use casewire_domain::command::Command;
 use casewire_runtime::{config, telemetry::trace};
-use chrono::Utc;
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -31,7 +30,7 @@ impl Events {
             let span = span(delivery);
             let mut command = match given_up {
                 true => reading::untouched(delivery, settings.most_deliveries),
-                false => command(delivery),
+                false => reading::delivered(delivery),
             };
             command.belongs_to(trace::parent_of(&span));
             (command, span)
@@ -48,13 +47,6 @@ impl Events {
         let span = tracing::info_span!(parent: first, "decide", messaging.batch.message_count = count);
         spans.for_each(|other| trace::link_to(&span, other));
         span
-    }
-}
-
-fn command(delivery: &Delivery) -> Command {
-    match &delivery.event {
-        Ok(event) => reading::command(event),
-        Err(bytes) => reading::undecodable(bytes, Utc::now()),
     }
 }
 

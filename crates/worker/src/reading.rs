@@ -10,10 +10,15 @@ use casewire_domain::{DedupeId, Event, EventKind};
 use casewire_twilio::webhook;
 use chrono::{DateTime, Utc};
 
-/// The command an event asks for. What the provider sent is foreign: should reading it panic, that event alone
-/// is set aside, where otherwise it would end the process, come again, and end it again.
+/// The command an event asks for. Its wire form is made anew.
 pub(crate) fn command(event: &Event) -> Command {
-    let facts = facts(event);
+    command_of(event, casewire_bus::encode(event))
+}
+
+/// The command an event asks for; `raw` is its wire form. What the provider sent is foreign: should reading it panic, that
+/// event alone is set aside, where otherwise it would end the process, come again, and end it again.
+fn command_of(event: &Event, raw: Vec<u8>) -> Command {
+    let facts = facts(event, raw);
     let read = catch_unwind(AssertUnwindSafe(|| read(event, facts.clone())));
     read.unwrap_or_else(|_| Command::SetAside(facts, "reading the event panicked".to_owned()))
 }
@@ -32,8 +37,16 @@ fn read(event: &Event, facts: Arc<EventFacts>) -> Command {
     }
 }
 
+/// The command a delivered event asks for.
+pub(crate) fn delivered(delivery: &Delivery) -> Command {
+    match &delivery.event {
+        Ok(event) => command_of(event, delivery.raw.to_vec()),
+        Err(bytes) => undecodable(bytes, Utc::now()),
+    }
+}
+
 /// The command that keeps bytes which are no event. `now` stands in for the time nobody can read.
-pub(crate) fn undecodable(bytes: &Undecodable, now: DateTime<Utc>) -> Command {
+fn undecodable(bytes: &Undecodable, now: DateTime<Utc>) -> Command {
     let reason = format!("the event cannot be decoded: {}", bytes.reason);
     Command::SetAside(facts_of_bytes(bytes, now), reason)
 }
@@ -65,7 +78,7 @@ fn facts_of_bytes(bytes: &Undecodable, now: DateTime<Utc>) -> Arc<EventFacts> {
 /// The command that sets an event aside with nothing done to it: it came so often that it may be what ends the process.
 pub(crate) fn untouched(delivery: &Delivery, most: NonZeroU32) -> Command {
     let facts = match &delivery.event {
-        Ok(event) => facts(event),
+        Ok(event) => facts(event, delivery.raw.to_vec()),
         Err(bytes) => facts_of_bytes(bytes, Utc::now()),
     };
     Command::SetAside(facts, format!("it was delivered {most} times without being handled"))
@@ -73,23 +86,68 @@ pub(crate) fn untouched(delivery: &Delivery, most: NonZeroU32) -> Command {
 
 /// The command an event's stored wire form asks for; `None` when it cannot be decoded.
 pub(crate) fn stored(raw: &[u8]) -> Option<Command> {
-    casewire_bus::decode(raw).ok().map(|event| command(&event))
+    casewire_bus::decode(raw).ok().map(|event| command_of(&event, raw.to_vec()))
 }
 
-fn facts(event: &Event) -> Arc<EventFacts> {
+fn facts(event: &Event, raw: Vec<u8>) -> Arc<EventFacts> {
     Arc::new(EventFacts {
         dedupe_id: event.dedupe_id.clone(),
         kind: event.kind,
         line: event.line.clone(),
         received_at: event.received_at,
-        raw: casewire_bus::encode(event),
+        raw,
         trace: event.trace.clone(),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use casewire_bus::{NotSettled, Settle};
+    use casewire_domain::Source;
+
     use super::*;
+
+    struct Untold;
+
+    #[async_trait]
+    impl Settle for Untold {
+        async fn ack(self: Box<Self>) -> Result<(), NotSettled> {
+            Ok(())
+        }
+
+        async fn retry(self: Box<Self>, _: Duration) -> Result<(), NotSettled> {
+            Ok(())
+        }
+
+        async fn hold(&self) -> Result<(), NotSettled> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_kept_as_it_lay_in_the_stream_with_what_only_a_newer_version_understands() {
+        let event = Event {
+            dedupe_id: DedupeId::new("o:AC1:1").unwrap(),
+            kind: EventKind::Other,
+            source: Source::Webhook,
+            line: "main".into(),
+            method: "POST".into(),
+            target: "/".into(),
+            content_type: String::new(),
+            body: Vec::new(),
+            received_at: DateTime::UNIX_EPOCH,
+            trace: None,
+        };
+        let of_a_newer_version = [casewire_bus::encode(&event), vec![0xf8, 0x07, 0x01]].concat();
+        let delivery = Delivery::new(0, 1, 1, of_a_newer_version.clone().into(), None, Box::new(Untold));
+        let Command::Record(facts) = delivered(&delivery) else { unreachable!("nothing is asked for") };
+        assert_eq!(facts.raw, of_a_newer_version);
+        let Some(Command::Record(replayed)) = stored(&facts.raw) else { unreachable!("it can be read") };
+        assert_eq!(replayed.raw, of_a_newer_version);
+    }
 
     /// Bytes on the stream that are no event.
     fn undecodable_under(dedupe_id: Option<&str>) -> Command {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::database::Leased;
 use super::request::{Handed, Hold, Lease, Request, Retry};
-use crate::delivery::{self, Settle};
+use crate::delivery::Settle;
 use crate::{ConsumeError, Consumer, Delivery, NotSettled};
 
 pub(super) struct EmbeddedConsumer {
@@ -38,9 +38,8 @@ impl EmbeddedConsumer {
     fn delivery(&self, entry: Leased) -> Delivery {
         let Leased { sequence, attempt, dedupe_id, payload } = entry;
         let receipt = Receipt { shard: self.shard, sequence, attempt, requests: self.requests.clone() };
-        let event = delivery::read(&payload, Some(&dedupe_id));
         let (sequence, attempt) = (sequence.cast_unsigned(), attempt.cast_unsigned());
-        Delivery::new(self.shard, sequence, attempt, event, Box::new(receipt))
+        Delivery::new(self.shard, sequence, attempt, payload.into(), Some(&dedupe_id), Box::new(receipt))
     }
 }
 

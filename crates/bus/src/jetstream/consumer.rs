@@ -3,19 +3,20 @@
 //! Each fetch is one pull request of its own that ends with the first events there are: nothing is fetched ahead that
 //! another worker could do, and a server that restarted is simply asked again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::Info;
-use async_nats::jetstream::{AckKind, Message};
-use async_nats::{HeaderMap, StatusCode, Subscriber, header};
+use async_nats::jetstream::{AckKind, Context, Message};
+use async_nats::{HeaderMap, StatusCode, Subject, Subscriber, header};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::connection::Connection;
 use super::{CONSUMER, stream_name};
-use crate::delivery::{self, Settle};
+use crate::delivery::Settle;
 use crate::{ConsumeError, Consumer, Delivery, NotSettled};
 
 /// How long after the agreed time the server's "nothing came" may still be under way.
@@ -25,9 +26,11 @@ const GRACE: Duration = Duration::from_millis(500);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(super) struct JetStreamConsumer {
-    connection: Connection,
+    connection: Arc<Connection>,
     shard: u32,
     stream: String,
+    /// What the library wants beside a message to read it: a dozen counts that all threads share, so one serves them all.
+    context: Option<Context>,
 }
 
 /// How a pull ended.
@@ -47,7 +50,7 @@ enum End {
 
 impl JetStreamConsumer {
     pub(super) fn new(connection: Connection, shard: u32) -> Self {
-        Self { connection, shard, stream: stream_name(shard) }
+        Self { connection: Arc::new(connection), shard, stream: stream_name(shard), context: None }
     }
 
     /// Asks for up to `max` events: those that are there, or else the first that come within `wait`.
@@ -65,9 +68,11 @@ impl JetStreamConsumer {
     }
 
     /// Gathers what a pull brings, until it ends.
-    async fn gather(&self, replies: &mut Subscriber, max: usize, wait: Duration) -> (Vec<Delivery>, End) {
+    async fn gather(&mut self, replies: &mut Subscriber, max: usize, wait: Duration) -> (Vec<Delivery>, End) {
         let connects = self.connection.connects();
         let deadline = Instant::now() + wait + GRACE;
+        let late = sleep_until(deadline);
+        tokio::pin!(late);
         let mut look = interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deliveries = Vec::new();
@@ -85,7 +90,7 @@ impl JetStreamConsumer {
                 _ = look.tick() => if !self.connection.up() || self.connection.connects() != connects {
                     break End::Lost;
                 },
-                () = tokio::time::sleep_until(deadline) => break End::Silent,
+                () = &mut late => break End::Silent,
             }
             if deliveries.len() >= max {
                 break End::Complete;
@@ -94,14 +99,18 @@ impl JetStreamConsumer {
         (deliveries, end)
     }
 
-    fn delivery(&self, message: async_nats::Message) -> Option<Delivery> {
-        let message = Message { message, context: self.connection.context.clone() };
+    fn delivery(&mut self, message: async_nats::Message) -> Option<Delivery> {
+        let context = self.context.take().unwrap_or_else(|| self.connection.context.clone());
+        let message = Message { message, context };
         // Only what comes from a consumer has this; anything else is not for us.
-        let info = message.info().ok()?;
-        let (sequence, attempt) = (info.stream_sequence, info.delivered.max(1).cast_unsigned());
-        let event = delivery::read(&message.payload, dedupe_id(message.headers.as_ref()));
-        let receipt = Receipt { connection: self.connection.clone(), message };
-        Some(Delivery::new(self.shard, sequence, attempt, event, Box::new(receipt)))
+        let place = message.info().ok().map(|info| (info.stream_sequence, info.delivered));
+        let Message { message, context } = message;
+        self.context = Some(context);
+        let ((sequence, attempt), reply) = (place?, message.reply?);
+        let receipt = Box::new(Receipt { connection: self.connection.clone(), reply });
+        let attempt = attempt.max(1).cast_unsigned();
+        let id = dedupe_id(message.headers.as_ref());
+        Some(Delivery::new(self.shard, sequence, attempt, message.payload, id, receipt))
     }
 
     /// Whether the consumer exists.
@@ -155,17 +164,17 @@ impl Consumer for JetStreamConsumer {
 
 /// What tells the server about one delivery.
 struct Receipt {
-    connection: Connection,
-    message: Message,
+    connection: Arc<Connection>,
+    reply: Subject,
 }
 
 impl Receipt {
-    async fn tell(&self, kind: AckKind) -> Result<(), NotSettled> {
+    async fn tell(connection: &Connection, reply: Subject, kind: AckKind) -> Result<(), NotSettled> {
         // The library would keep it for later, and make us wait once it has kept too many.
-        if !self.connection.up() {
+        if !connection.up() {
             return Err(NotSettled);
         }
-        self.message.ack_with(kind).await.map_err(|_| NotSettled)
+        connection.client.publish(reply, kind.into()).await.map_err(|_| NotSettled)
     }
 }
 
@@ -173,15 +182,15 @@ impl Receipt {
 impl Settle for Receipt {
     async fn ack(self: Box<Self>) -> Result<(), NotSettled> {
         // Plain: one that waits for an answer buys no durability (the server flushes consumers' state every 100 ms).
-        self.tell(AckKind::Ack).await
+        Self::tell(&self.connection, self.reply, AckKind::Ack).await
     }
 
     async fn retry(self: Box<Self>, after: Duration) -> Result<(), NotSettled> {
-        self.tell(AckKind::Nak(Some(after))).await
+        Self::tell(&self.connection, self.reply, AckKind::Nak(Some(after))).await
     }
 
     async fn hold(&self) -> Result<(), NotSettled> {
-        self.tell(AckKind::Progress).await
+        Self::tell(&self.connection, self.reply.clone(), AckKind::Progress).await
     }
 }
 

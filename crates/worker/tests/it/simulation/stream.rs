@@ -148,7 +148,8 @@ fn fetch(world: &mut World, max: usize) -> Taken {
 impl SimConsumer {
     fn delivery(&self, (sequence, attempt, event): (u64, u64, Event)) -> Delivery {
         let receipt = Receipt { process: self.0.clone(), sequence, attempt };
-        Delivery::new(0, sequence, attempt, Ok(event), Box::new(receipt))
+        let raw = casewire_bus::encode(&event).into();
+        Delivery::new(0, sequence, attempt, raw, Some(event.dedupe_id.as_str()), Box::new(receipt))
     }
 }
 
