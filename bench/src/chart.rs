@@ -21,10 +21,11 @@ struct Bar<'a> {
     text: String,
 }
 
-/// Every ratio, on a logarithmic axis: half and double are equally far from one.
+/// Every ratio that a goal is about, on a logarithmic axis: half and double are equally far from one.
 pub(crate) fn ratios(all: &[Finding]) -> String {
     let bars: Vec<Bar<'_>> = all
         .iter()
+        .filter(|found| !found.goal.is_of_value())
         .filter_map(|found| {
             let ratio = found.ratio.filter(|ratio| ratio.is_finite() && *ratio > 0.0)?;
             let text = format!("{}×", figure(ratio));
@@ -42,15 +43,14 @@ pub(crate) fn ratios(all: &[Finding]) -> String {
     draw("Ratio to what it is measured against", &bars, place(1.0), place)
 }
 
-/// Figures that stand alone, each as a part of its own bound.
+/// Figures with a bound of their own, each as a part of it.
 pub(crate) fn figures(all: &[Finding]) -> String {
     let bars: Vec<Bar<'_>> = all
         .iter()
         .filter_map(|found| {
             let (Goal::AtLeast(bound) | Goal::AtMost(bound)) = found.goal else { return None };
             let text = format!("{} {}", figure(found.value), found.unit);
-            let spread =
-                found.spread.map(|end| if found.ratio.is_some() { found.value } else { end } / bound);
+            let spread = found.spread.map(|end| end / bound);
             let value = found.value / bound;
             Some(Bar { label: &found.name, value, spread, goal: Some(1.0), met: found.met, text })
         })

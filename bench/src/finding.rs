@@ -37,6 +37,11 @@ impl Goal {
         }
     }
 
+    /// Whether it is about the figure itself, whatever else that is compared with.
+    pub(crate) fn is_of_value(self) -> bool {
+        matches!(self, Self::AtLeast(_) | Self::AtMost(_))
+    }
+
     /// The bound of the ratio, for a chart.
     pub(crate) fn ratio(self) -> Option<f64> {
         match self {
@@ -76,7 +81,7 @@ pub(crate) struct Finding {
     pub(crate) against_what: Option<String>,
     /// Median of the rounds' ratios.
     pub(crate) ratio: Option<f64>,
-    /// Least and greatest ratio; of a figure without one, least and greatest value.
+    /// Least and greatest of what the goal is about: ratio, or value where there is none or the goal is its own.
     pub(crate) spread: [f64; 2],
     pub(crate) goal: Goal,
     pub(crate) met: Option<bool>,
@@ -116,7 +121,9 @@ impl Finding {
     ) -> Self {
         let pairs: Vec<_> = pairs.into_iter().collect();
         let rounds = pairs.len();
+        let values = spread(pairs.iter().map(|(value, _)| *value));
         let Compared { value, against: other, ratio, spread } = Compared::of(pairs);
+        let spread = if goal.is_of_value() { values } else { spread };
         Self {
             against: Some(other),
             against_what: Some(against.to_owned()),
@@ -200,5 +207,13 @@ mod tests {
         assert_eq!(of(Goal::Within(0.05), [(94.0, 100.0)]), Some(false));
         assert_eq!(of(Goal::None, [(1.0, 100.0)]), None);
         assert_eq!(Finding::alone("x", "ms", [14.0, 16.0, 15.0], Goal::AtMost(15.0)).met, Some(true));
+    }
+
+    #[test]
+    fn the_spread_is_of_what_the_goal_is_about() {
+        let of = |goal| Finding::compared("x", "ms", "y", [(10.0, 5.0), (12.0, 4.0)], goal).spread;
+        assert_eq!(of(Goal::RatioAtMost(4.0)), [2.0, 3.0]);
+        assert_eq!(of(Goal::None), [2.0, 3.0]);
+        assert_eq!(of(Goal::AtMost(15.0)), [10.0, 12.0]);
     }
 }

@@ -40,8 +40,8 @@ struct Arguments {
     /// Measures to carry out, with commas between [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = names())]
     only: Vec<String>,
-    /// Rounds of each comparison, of short windows and of several workers twice as many less one; fewer than five are
-    /// not published [default: 5, quick 1]
+    /// Rounds of each comparison, of short windows and of workers twice as many less one; fewer than five are not
+    /// published, nor is another build than `dist` [default: 5, quick 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
     /// Measure the programs beside this one as they are, without building them
@@ -56,7 +56,7 @@ const EXAMPLES: &str = "\
 Examples:
   make bench                                            everything, as it is published
   make bench-quick                                      two minutes, published nowhere
-  cargo run --release -p casewire-bench -- --only headline,ingest --rounds 7
+  make bench ONLY=headline,ingest ARGS='--rounds 7'
 
 Needs PostgreSQL with pgbench, node, and what `scripts/tools.sh bench` installs. The machine should be quiet.";
 
@@ -83,6 +83,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         quick: arguments.quick,
         rounds: arguments.rounds.map_or(if arguments.quick { 1 } else { 5 }, usize::from),
         programs: if arguments.as_built { Programs::find()? } else { Programs::build()? },
+        commit: origin::commit(),
         progress: Progress::new(),
     };
     let disk = origin::disk();

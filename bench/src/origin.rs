@@ -18,7 +18,7 @@ pub(crate) fn note(found: Vec<Finding>, plan: &Plan) -> Result<Vec<Finding>> {
     let command = format!("cargo run --profile {profile} -p casewire-bench -- {}", arguments.join(" "));
     let origin = Origin {
         command: command.trim_end_matches([' ', '-']).to_owned(),
-        commit: commit(),
+        commit: plan.commit.clone(),
         machine: machine(),
         servers: servers()?,
         profile: profile.clone(),
@@ -28,8 +28,8 @@ pub(crate) fn note(found: Vec<Finding>, plan: &Plan) -> Result<Vec<Finding>> {
     Ok(found.into_iter().map(|finding| Finding { origin: origin.clone(), ..finding }).collect())
 }
 
-/// The commit, and whether anything differs from it. Results do, after the first measure of a run.
-fn commit() -> String {
+/// The commit, and whether anything differs from it but results, which a run before may have changed.
+pub(crate) fn commit() -> String {
     let commit = said("git", &["rev-parse", "--short", "HEAD"]);
     let changed =
         said("git", &["status", "--porcelain", "--", ".", ":!bench/results", ":!docs/performance.md"]);

@@ -12,16 +12,20 @@ pub(crate) struct Plan {
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
     pub(crate) programs: Programs,
+    /// What is measured: taken when the run begins, as somebody may commit before it ends.
+    pub(crate) commit: String,
     pub(crate) progress: Progress,
 }
 
-/// A claim rests on so many rounds at least.
+/// A claim rests on so many rounds at least,
 const ENOUGH: usize = 5;
+/// and on the build that images hold.
+const PUBLISHED: &str = "dist";
 
 impl Plan {
     /// Whether what is found may be published.
     pub(crate) fn is_published(&self) -> bool {
-        !self.quick && self.rounds >= ENOUGH
+        !self.quick && self.rounds >= ENOUGH && self.programs.profile == PUBLISHED
     }
 
     /// Rounds where there is time for twice as many, as for windows of seconds, or where more are needed; less one, so that

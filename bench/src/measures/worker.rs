@@ -87,12 +87,12 @@ impl Size {
 }
 
 pub(crate) async fn against_pgbench(plan: &Plan) -> Result<Vec<Finding>> {
-    plan.progress.begin("worker", plan.rounds * 2 + 1);
+    plan.progress.begin("worker", plan.more_rounds() * 2 + 1);
     plan.progress.step("starting");
     let (stage, size) = (Stage::start(plan).await?, Size::of(plan));
     let rounds = plan
         .turns(
-            plan.rounds,
+            plan.more_rounds(),
             ["casewire", "pgbench"],
             async || stage.work(plan, size, 1).await,
             async || {
@@ -168,8 +168,8 @@ async fn variables(
     ])
 }
 
-/// Two and four workers on one backlog, each beside one: in more rounds than other backlogs, as what is to be told is less
-/// than what a shared machine does from one minute to the next.
+/// Two and four workers on one backlog, each beside one: in more rounds, as what is to be told is less than what a shared
+/// machine does from one minute to the next.
 pub(crate) async fn several(plan: &Plan) -> Result<Vec<Finding>> {
     plan.progress.begin("workers", plan.more_rounds() * 2 + 1);
     plan.progress.step("starting");
