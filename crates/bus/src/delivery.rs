@@ -18,7 +18,7 @@ pub struct Delivery {
     pub sequence: u64,
     /// Which delivery this is: 1 is the first.
     pub attempt: u64,
-    /// The event as it is stored: its wire form.
+    /// The bytes as they were stored.
     pub raw: Bytes,
     /// The event, or the bytes that are none; those too must be acknowledged, once they are put where a person finds them.
     pub event: Result<Event, Undecodable>,

@@ -197,4 +197,19 @@ mod tests {
         assert_eq!((store.pool().waiting, store.pool().timeouts), (0, 1));
         drop(held);
     }
+
+    #[tokio::test]
+    async fn a_turn_that_does_not_come_in_time_is_held_against_no_batch_and_the_next_one_comes() {
+        let server = casewire_testkit::Postgres::shared().await.unwrap();
+        let mut config = Config::new(server.database().await.unwrap());
+        (config.max_connections, config.batch_connections) = (3, 1);
+        config.transaction_timeout = Duration::from_millis(100);
+        let store = Store::open(&config).await.unwrap();
+        let held = store.turn(Purpose::Batch).await.unwrap();
+        let late = store.turn(Purpose::Batch).await.err().unwrap();
+        assert!(late.is_retryable() && !late.blames_input(), "{late}");
+        assert!(store.turn(Purpose::Other).await.unwrap().is_none(), "nothing else takes turns");
+        drop(held);
+        assert!(store.turn(Purpose::Batch).await.unwrap().is_some());
+    }
 }

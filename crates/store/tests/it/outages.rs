@@ -52,14 +52,14 @@ impl Network {
 const SECOND: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(10);
 
-/// A store of two connections that go over such a network.
-async fn behind_a_network() -> (Bench, Network, Store) {
+/// A store whose connections go over such a network: two, beside those that are kept for batches.
+async fn behind_a_network(kept: u32) -> (Bench, Network, Store) {
     let bench = Bench::postgres().await;
     let server = Postgres::shared().await.unwrap().port();
     let network = Network::before(server).await;
     let bounds = |config: &mut Config| {
         config.url = config.url.replace(&format!(":{server}/"), &format!(":{}/", network.port));
-        config.max_connections = 2;
+        (config.max_connections, config.batch_connections) = (2 + kept, kept);
         config.acquire_timeout = SECOND;
         config.transaction_timeout = 2 * SECOND;
     };
@@ -67,16 +67,27 @@ async fn behind_a_network() -> (Bench, Network, Store) {
     (bench, network, store)
 }
 
-/// Has both connections of a store at work while somebody holds this lock, and loses them; texts are handled all the same.
-async fn lost_at_work<F>(lock: &'static str, work: impl Fn(Store, &'static str) -> F)
+/// How many connections to a bench's database wait for a lock: open, and in the middle of something.
+async fn waiting_for_locks(bench: &Bench) -> String {
+    let server = Postgres::shared().await.unwrap();
+    let database = bench.config.url.rsplit('/').next().unwrap();
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    server.sql(database, waiting).await.unwrap().trim().to_owned()
+}
+
+/// Has two connections of a store at work while somebody holds this lock, all that there are for that, and loses them;
+/// texts are handled all the same.
+async fn lost_at_work<F>(kept: u32, lock: &'static str, work: impl Fn(Store, &'static str) -> F)
 where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
-    let (bench, network, store) = behind_a_network().await;
+    let (bench, network, store) = behind_a_network(kept).await;
     let mut intruder = bench.intruder().await;
     intruder.run(lock, lock).await;
     let at_work = [HEATHER, IAN].map(|from| tokio::spawn(work(store.clone(), from)));
-    eventually("all are at work", SOON, async || store.pool().used == 2).await.unwrap();
+    eventually("both wait for the lock", SOON, async || waiting_for_locks(&bench).await == "2")
+        .await
+        .unwrap();
     network.lose.send(()).unwrap();
     for one in at_work {
         let lost = one.await.unwrap().err().unwrap();
@@ -122,15 +133,23 @@ async fn batches_that_wait_for_locks_take_only_the_connections_that_are_kept_for
 
 #[tokio::test]
 async fn transactions_whose_connections_fall_silent_are_given_up_and_others_take_their_place() {
-    lost_at_work("begin; lock table conversation", |store, from| async move {
-        store.handle_one(text("main", from, "hello", &sid())).await.map(drop)
-    })
-    .await;
+    lost_at_work(0, HELD_FROM_BATCHES, batch).await;
+}
+
+#[tokio::test]
+async fn batches_whose_own_connections_fall_silent_are_given_up_and_others_have_their_turn() {
+    lost_at_work(2, HELD_FROM_BATCHES, batch).await;
+}
+
+const HELD_FROM_BATCHES: &str = "begin; lock table conversation";
+
+async fn batch(store: Store, from: &'static str) -> Result<(), Error> {
+    store.handle_one(text("main", from, "hello", &sid())).await.map(drop)
 }
 
 #[tokio::test]
 async fn readings_whose_connections_fall_silent_are_given_up_and_others_take_their_place() {
-    lost_at_work("begin; lock table request", |store, _| async move {
+    lost_at_work(0, "begin; lock table request", |store, _| async move {
         store.open_reconciliation().await.map(drop)
     })
     .await;
@@ -138,7 +157,7 @@ async fn readings_whose_connections_fall_silent_are_given_up_and_others_take_the
 
 #[tokio::test]
 async fn a_connection_that_falls_silent_just_after_it_was_used_costs_a_reading_its_time_and_no_more() {
-    let (_bench, network, store) = behind_a_network().await;
+    let (_bench, network, store) = behind_a_network(0).await;
     store.trail_end().await.unwrap();
     eventually("the connection is back", SOON, async || store.pool().used == 0).await.unwrap();
     network.lose.send(()).unwrap();
