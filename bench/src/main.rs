@@ -79,11 +79,13 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode> {
+    // Before anything is built: somebody may commit meanwhile.
+    let commit = origin::commit();
     let plan = Plan {
         quick: arguments.quick,
         rounds: arguments.rounds.map_or(if arguments.quick { 1 } else { 5 }, usize::from),
         programs: if arguments.as_built { Programs::find()? } else { Programs::build()? },
-        commit: origin::commit(),
+        commit,
         progress: Progress::new(),
     };
     let disk = origin::disk();

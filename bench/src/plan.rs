@@ -12,7 +12,7 @@ pub(crate) struct Plan {
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
     pub(crate) programs: Programs,
-    /// What is measured: taken when the run begins, as somebody may commit before it ends.
+    /// What is measured.
     pub(crate) commit: String,
     pub(crate) progress: Progress,
 }

@@ -24,7 +24,8 @@ pub(crate) fn table(all: &[Finding]) -> String {
 pub(crate) fn markdown(all: &[Finding]) -> String {
     let mut page = String::from("# Benchmark\n\n");
     page += "Ratios are medians of rounds measured in turns, side by side in one run; the spread is the least and the\n\
-             greatest of them. Absolute figures are this machine's and wander with what else it does.\n\n\
+             greatest of what the goal is about: the ratio, or the figure itself. Absolute figures are this machine's and\n\
+             wander with what else it does.\n\n\
              ![Ratios](ratios.svg)\n\n![Figures with a bound](figures.svg)\n\n";
     page += &rows(all);
     page += "\n## Where each figure comes from\n\n| measure | rounds | command | commit | build | when | note |\n|---|---|---|---|---|---|---|\n";

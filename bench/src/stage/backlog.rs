@@ -23,7 +23,8 @@ use crate::vitals;
 /// Publishes under way at once: enough to keep the server busy.
 const IN_FLIGHT: usize = 512;
 /// How often the stream is asked how much is left. Each time costs the server a dozen requests, which at fifty a second were a
-/// sixth of its work; a tenth of a second is less than a hundredth of a backlog.
+/// seventh of its work while the worker was measured. That the end is seen up to so much later makes casewire look slower by
+/// 0.3 % of a backlog of 200,000 texts, in the mean.
 const LOOK: Duration = Duration::from_millis(100);
 /// A backlog that takes longer is stuck.
 const STUCK: Duration = Duration::from_secs(600);

@@ -23,7 +23,7 @@ impl Programs {
         let folder = own.parent().context("this program lies in no folder")?.to_owned();
         let profile = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         if profile == "debug" {
-            bail!("a debug build says nothing of speed: use `make bench`, or cargo run --release");
+            bail!("a debug build says nothing of speed: use `make bench`");
         }
         Ok(Self { folder, profile })
     }
