@@ -30,6 +30,14 @@ pub struct EmbeddedConfig {
     pub queue: usize,
     /// Requests committed at once. At 256 the fsync is a small part of the cost already.
     pub group: usize,
+    /// So many events that come within `rush_within` are a rush, to which consumers give way: five thousand a second, which
+    /// on two cores are more than cases can be made of beside them. What comes slower is handed out at once.
+    pub rush: usize,
+    /// A moment, in which a slow disk commits a few groups. A rush is over when so long no more came of it.
+    pub rush_within: Duration,
+    /// Longest a consumer gives way before it takes its next events: a quarter of a second, which nobody who texts will
+    /// notice, and in which a rush that lasts leaves most of the machine to those who wait for an answer.
+    pub rush_wait: Duration,
     /// Waiting consumers look again this often, whatever they were told: nothing depends on a wake-up.
     pub poll_interval: Duration,
     /// How long opening waits for another process to let go of the file: a moment, for a restart that overlaps.
@@ -49,6 +57,9 @@ impl Default for EmbeddedConfig {
             publish_timeout: Duration::from_millis(2500),
             queue: 1024,
             group: 256,
+            rush: 256,
+            rush_within: Duration::from_millis(50),
+            rush_wait: Duration::from_millis(250),
             poll_interval: Duration::from_secs(1),
             lock_timeout: Duration::from_secs(1),
         }

@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
+use super::EmbeddedConfig;
 use super::database::Leased;
 use super::request::{Handed, Hold, Lease, Request, Retry};
+use super::rush::Rush;
 use crate::delivery::Settle;
 use crate::{ConsumeError, Consumer, Delivery, NotSettled};
 
@@ -15,7 +17,8 @@ pub(super) struct EmbeddedConsumer {
     shard: u32,
     requests: mpsc::Sender<Request>,
     arrivals: watch::Receiver<()>,
-    poll_interval: Duration,
+    rush: Rush,
+    config: EmbeddedConfig,
 }
 
 impl EmbeddedConsumer {
@@ -23,9 +26,10 @@ impl EmbeddedConsumer {
         shard: u32,
         requests: mpsc::Sender<Request>,
         arrivals: watch::Receiver<()>,
-        poll_interval: Duration,
+        rush: Rush,
+        config: EmbeddedConfig,
     ) -> Self {
-        Self { shard, requests, arrivals, poll_interval }
+        Self { shard, requests, arrivals, rush, config }
     }
 
     async fn lease(&self, max: usize) -> Result<Handed, ConsumeError> {
@@ -48,6 +52,7 @@ impl Consumer for EmbeddedConsumer {
     async fn fetch(&mut self, max: usize, wait: Duration) -> Result<Vec<Delivery>, ConsumeError> {
         let deadline = Instant::now() + wait;
         loop {
+            self.rush.over(self.config.rush_wait.min(wait)).await;
             // Before looking, so that what arrives while we look wakes us.
             self.arrivals.borrow_and_update();
             let handed = self.lease(max).await?;
@@ -55,7 +60,8 @@ impl Consumer for EmbeddedConsumer {
             if !handed.entries.is_empty() || left.is_zero() {
                 return Ok(handed.entries.into_iter().map(|entry| self.delivery(entry)).collect());
             }
-            let pause = handed.next_in.unwrap_or(self.poll_interval).min(self.poll_interval).min(left);
+            let poll = self.config.poll_interval;
+            let pause = handed.next_in.unwrap_or(poll).min(poll).min(left);
             // Over, or woken: either way it looks again.
             let _ = timeout(pause, self.arrivals.changed()).await;
         }

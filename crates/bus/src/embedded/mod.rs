@@ -9,6 +9,7 @@ mod consumer;
 mod database;
 mod known;
 mod request;
+mod rush;
 mod schema;
 mod standing;
 mod writer;
@@ -32,7 +33,8 @@ use clock::Clock;
 use consumer::EmbeddedConsumer;
 use known::KnownIds;
 use request::{Publish, Request};
-use writer::Writer;
+use rush::{Gauge, Rush};
+use writer::{Told, Writer};
 
 /// The embedded stream. Dropping it, its consumers and their deliveries ends its task after what was asked of it.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub struct EmbeddedStream {
     arrivals: Arc<[watch::Sender<()>]>,
     /// Whether the file could be written when it was last tried; consumers try every second.
     writing: Arc<AtomicBool>,
+    rush: Rush,
 }
 
 impl EmbeddedStream {
@@ -64,10 +67,12 @@ impl EmbeddedStream {
         let (requests, received) = mpsc::channel(config.queue.max(1));
         let arrivals: Arc<[_]> = (0..config.shards.max(1)).map(|_| watch::Sender::new(())).collect();
         let writing = Arc::new(AtomicBool::new(true));
-        let (touched, told) = (arrivals.clone(), writing.clone());
-        let writer = Writer::new(connection, received, touched, config.clone(), clock, known, told).await?;
+        let gauge = Gauge::of(&config);
+        let rush = gauge.rush();
+        let told = Told { arrivals: arrivals.clone(), writing: writing.clone(), gauge };
+        let writer = Writer::new(connection, received, told, config.clone(), clock, known).await?;
         tokio::spawn(writer.run());
-        Ok(Self { config, requests, arrivals, writing })
+        Ok(Self { config, requests, arrivals, writing, rush })
     }
 
     /// Writes what was asked for so far, acknowledgements included, and closes the file. Whatever is asked
@@ -155,7 +160,8 @@ impl Stream for EmbeddedStream {
             shard,
             self.requests.clone(),
             arrivals.subscribe(),
-            self.config.poll_interval,
+            self.rush.clone(),
+            self.config.clone(),
         )))
     }
 

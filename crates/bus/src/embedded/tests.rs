@@ -1,7 +1,7 @@
 mod ids;
 mod upgrade;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use casewire_domain::{DedupeId, EventKind, Source};
 
@@ -140,4 +140,25 @@ async fn what_was_put_off_once_is_counted_apart_and_is_no_longer_what_waits() {
     stream.close().await;
     let standing = open_at(&path, SystemTime::now()).await.standing().await.expect("a count");
     assert_eq!((standing.waiting, standing.put_off, standing.shards[0].messages), (None, 1, 1));
+}
+
+#[tokio::test]
+async fn who_takes_events_gives_way_to_a_rush_and_gets_them_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = EmbeddedConfig {
+        rush: 3,
+        // It lasts longer than this test.
+        rush_within: Duration::from_secs(600),
+        rush_wait: Duration::from_millis(500),
+        ..EmbeddedConfig::default()
+    };
+    let path = folder.path().join("stream.db");
+    let stream = EmbeddedStream::open(&path, config.clone()).await.expect("a stream");
+    for number in 0..3 {
+        stream.publish(&event(number), 0).await.expect("stored");
+    }
+    let (mut consumer, start) = (stream.consume(0).await.expect("a consumer"), Instant::now());
+    let deliveries = consumer.fetch(10, Duration::from_secs(60)).await.expect("events");
+    assert!(start.elapsed() >= config.rush_wait);
+    assert_eq!(deliveries.iter().map(|delivery| delivery.sequence).collect::<Vec<_>>(), [1, 2, 3]);
 }

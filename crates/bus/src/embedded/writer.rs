@@ -12,6 +12,7 @@ use super::clock::{Clock, millis};
 use super::database::{self, Extent};
 use super::known::KnownIds;
 use super::request::{Copy, Group, Handed, Lease, Outcome, Publish, Request};
+use super::rush::Gauge;
 use super::{EmbeddedConfig, Standing};
 use crate::{Backlog, PublishError, Published};
 
@@ -51,18 +52,27 @@ impl Ledger {
     }
 }
 
+/// What the writer tells others.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// That there may be something new to fetch, by shard.
+    pub(super) arrivals: Arc<[watch::Sender<()>]>,
+    /// Whether the last transaction was committed.
+    pub(super) writing: Arc<AtomicBool>,
+    /// That very much is new.
+    pub(super) gauge: Gauge,
+}
+
 /// Owner of the file.
 #[derive(Debug)]
 pub(super) struct Writer {
     connection: SqliteConnection,
     requests: mpsc::Receiver<Request>,
-    arrivals: Arc<[watch::Sender<()>]>,
+    told: Told,
     config: EmbeddedConfig,
     clock: Clock,
     ledger: Ledger,
     known: KnownIds,
-    /// Whether the last transaction was committed.
-    writing: Arc<AtomicBool>,
     /// Whether commits are brought to the disk now.
     syncing: bool,
 }
@@ -71,15 +81,14 @@ impl Writer {
     pub(super) async fn new(
         mut connection: SqliteConnection,
         requests: mpsc::Receiver<Request>,
-        arrivals: Arc<[watch::Sender<()>]>,
+        told: Told,
         config: EmbeddedConfig,
         clock: Clock,
         mut known: KnownIds,
-        writing: Arc<AtomicBool>,
     ) -> sqlx::Result<Self> {
-        let ledger = Ledger::read(&mut connection, arrivals.len()).await?;
+        let ledger = Ledger::read(&mut connection, told.arrivals.len()).await?;
         known.read(&mut connection, config.expired(clock.now())).await?;
-        Ok(Self { connection, requests, arrivals, config, clock, ledger, known, writing, syncing: true })
+        Ok(Self { connection, requests, told, config, clock, ledger, known, syncing: true })
     }
 
     /// Serves until it is closed or nobody is left to ask.
@@ -111,7 +120,7 @@ impl Writer {
     }
 
     fn wake(&self, shards: &[u32]) {
-        for (shard, arrivals) in (0_u32..).zip(self.arrivals.iter()) {
+        for (shard, arrivals) in (0_u32..).zip(self.told.arrivals.iter()) {
             if shards.contains(&shard) {
                 arrivals.send_replace(());
             }
@@ -130,7 +139,7 @@ impl Writer {
     async fn read_again(&mut self) -> sqlx::Result<()> {
         let expired = self.config.expired(self.clock.now());
         self.known.read(&mut self.connection, expired).await?;
-        self.ledger = Ledger::read(&mut self.connection, self.arrivals.len()).await?;
+        self.ledger = Ledger::read(&mut self.connection, self.told.arrivals.len()).await?;
         Ok(())
     }
 
@@ -143,7 +152,8 @@ impl Writer {
             // It fails where there is no transaction any more, which is what was wanted.
             let _ = self.execute("rollback").await;
         }
-        self.writing.store(committed.is_ok(), Ordering::Relaxed);
+        self.told.writing.store(committed.is_ok(), Ordering::Relaxed);
+        self.told.gauge.came(group.publishes.len());
         committed
     }
 

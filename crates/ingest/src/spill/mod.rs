@@ -108,6 +108,8 @@ impl Spill {
             // What has left it is remembered by those who outlive it, the stream and the database: no answer here may
             // rest on what the stream had once.
             duplicate_window: Duration::ZERO,
+            // What it holds is to leave it, however much comes.
+            rush_wait: Duration::ZERO,
             ..EmbeddedConfig::default()
         };
         let reserve = Reserve::of(&folder, settings.spill_reserve);

@@ -11,7 +11,8 @@ async fn writer(path: &Path) -> Writer {
     let (_, requests) = mpsc::channel(1);
     let arrivals = [watch::Sender::new(())].into();
     let known = KnownIds::new(config.most_ids);
-    Writer::new(connection, requests, arrivals, config, clock, known, Arc::default()).await.expect("a writer")
+    let told = Told { arrivals, writing: Arc::default(), gauge: Gauge::of(&config) };
+    Writer::new(connection, requests, told, config, clock, known).await.expect("a writer")
 }
 
 fn publishes(ids: &[&str]) -> Group {

@@ -1,0 +1,117 @@
+//! A rush of webhooks: whoever sent one is answered first, and cases are made of them a moment later, since both want the
+//! same cores and the same disk.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::EmbeddedConfig;
+
+/// Notices a rush.
+#[derive(Debug)]
+pub(super) struct Gauge {
+    /// So many events that come within so long a time are one, and it lasts as long again.
+    many: usize,
+    within: Duration,
+    since: Instant,
+    /// Events that came since then.
+    came: usize,
+    until: watch::Sender<Instant>,
+}
+
+impl Gauge {
+    pub(super) fn of(config: &EmbeddedConfig) -> Self {
+        let now = Instant::now();
+        let (many, within) = (config.rush, config.rush_within);
+        Self { many, within, since: now, came: 0, until: watch::Sender::new(now) }
+    }
+
+    pub(super) fn rush(&self) -> Rush {
+        Rush(self.until.subscribe())
+    }
+
+    /// So many events just came.
+    pub(super) fn came(&mut self, events: usize) {
+        let now = Instant::now();
+        if now >= self.since + self.within {
+            (self.since, self.came) = (now, 0);
+        }
+        self.came = self.came.saturating_add(events);
+        if self.came >= self.many {
+            (self.since, self.came) = (now, 0);
+            self.until.send_replace(now + self.within);
+        }
+    }
+}
+
+/// When the last rush is over.
+#[derive(Clone, Debug)]
+pub(super) struct Rush(watch::Receiver<Instant>);
+
+impl Rush {
+    /// Waits until it is, and no longer than `most`.
+    pub(super) async fn over(&self, most: Duration) {
+        let start = Instant::now();
+        loop {
+            let until = (*self.0.borrow()).min(start + most);
+            if until <= Instant::now() {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const MOST: Duration = Duration::from_millis(250);
+    const WITHIN: Duration = Duration::from_millis(50);
+
+    fn gauge() -> Gauge {
+        Gauge::of(&EmbeddedConfig { rush: 100, rush_within: WITHIN, ..EmbeddedConfig::default() })
+    }
+
+    async fn waited(rush: &Rush) -> Duration {
+        let start = Instant::now();
+        rush.over(MOST).await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_events_at_once_are_waited_out_and_a_few_are_not() {
+        let mut gauge = gauge();
+        let rush = gauge.rush();
+        assert_eq!(waited(&rush).await, Duration::ZERO, "nothing came");
+        gauge.came(60);
+        assert_eq!(waited(&rush).await, Duration::ZERO, "a few are no rush");
+        sleep(WITHIN).await;
+        gauge.came(60);
+        assert_eq!(waited(&rush).await, Duration::ZERO, "nor are as many again, later");
+        gauge.came(60);
+        assert_eq!(waited(&rush).await.as_millis(), WITHIN.as_millis());
+        assert_eq!(waited(&rush).await, Duration::ZERO, "it is over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rush_that_lasts_is_not_waited_out() {
+        let mut gauge = gauge();
+        let rush = gauge.rush();
+        gauge.came(100);
+        let lasts = async {
+            loop {
+                gauge.came(64);
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::select! {
+            waited = waited(&rush) => waited,
+            () = lasts => unreachable!("it lasts"),
+        };
+        assert!(waited >= MOST && waited < MOST + WITHIN, "{waited:?}");
+    }
+}
