@@ -224,7 +224,7 @@ mod tests {
             let database = worker_database(config);
             (database.batch_connections, database.max_connections)
         };
-        assert_eq!(of(&config), (3, 6));
+        assert_eq!(of(&config), (2, 5));
         config.worker.batches = NonZeroU32::new(8).unwrap();
         assert_eq!(of(&config), (8, 11));
         config.database.max_connections = NonZeroU32::new(3);

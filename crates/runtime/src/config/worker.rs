@@ -11,10 +11,11 @@ section! {
         /// Most events of one transaction. Larger batches gained little and hold their locks longer.
         pub batch_size: NonZeroU32 = const { NonZeroU32::new(256).unwrap() },
         /// Batches in PostgreSQL at once, of all shards together, over connections that are kept for them: what agents do
-        /// and what is sent never waits behind batches. At most half of `database.max_connections`. Three keep a worker's
-        /// core busy, as PostgreSQL takes about three times as long for a batch; behind each further connection is a
-        /// process of PostgreSQL's with plans and a view of memory of its own, which slows all where cores are few.
-        pub batches: NonZeroU32 = const { NonZeroU32::new(3).unwrap() },
+        /// and what is sent never waits behind batches. At most half of `database.max_connections`. Two, so that one is
+        /// in the database while the next is made ready: behind each further connection is a process of PostgreSQL's with
+        /// plans and a view of memory of its own, which slows all where cores are few. One worker by itself beside a
+        /// PostgreSQL of many cores may have three or four.
+        pub batches: NonZeroU32 = const { NonZeroU32::new(2).unwrap() },
         /// How long one request for events waits while there are none; it ends at once when one comes.
         pub fetch_wait: Duration = Duration::from_secs(1),
         /// First pause after the database could not be reached; it doubles up to `retry_most`.
