@@ -3,8 +3,12 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
+use httparse::Status;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// Headers of an answer: Express sends six.
+const MOST_HEADERS: usize = 16;
 
 /// A connection that stays open, with one request under way at a time.
 pub(super) struct Connection {
@@ -47,21 +51,19 @@ struct Answer {
 impl Answer {
     /// `None` while the head is not whole.
     fn read(bytes: &[u8]) -> io::Result<Option<Self>> {
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
         let malformed = || io::Error::new(ErrorKind::InvalidData, "an answer that is not understood");
-        let head = std::str::from_utf8(&bytes[..end]).map_err(|_| malformed())?;
-        let mut lines = head.split("\r\n");
-        let status =
-            lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).ok_or_else(malformed)?;
-        let length = lines.find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-        });
+        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let Status::Complete(head) = response.parse(bytes).map_err(|_| malformed())? else { return Ok(None) };
+        let status = response.code.ok_or_else(malformed)?;
+        let length =
+            response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+        let length = length.and_then(|length| std::str::from_utf8(length.value).ok()?.parse::<usize>().ok());
         let body = match (status, length) {
             (204, _) => 0,
             (_, length) => length.ok_or_else(malformed)?,
         };
-        Ok(Some(Self { status, length: end + 4 + body }))
+        Ok(Some(Self { status, length: head + body }))
     }
 }
 

@@ -5,16 +5,15 @@ mod client;
 mod dice;
 mod requests;
 
-use std::cell::Cell;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Utc};
 use tokio::runtime;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use crate::statistics::Latencies;
@@ -61,23 +60,23 @@ where
 {
     let thread = move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        LocalSet::new().block_on(&runtime, drive(to, requests, connections, due))
+        runtime.block_on(drive(to, requests, connections, due))
     };
     tokio::task::spawn_blocking(thread).await.context("the load's thread ended")?
 }
 
 async fn drive<F>(to: SocketAddr, requests: Arc<Requests>, connections: usize, due: F) -> Result<Window>
 where
-    F: Fn(usize) -> Option<Duration> + Copy + 'static,
+    F: Fn(usize) -> Option<Duration> + Copy + Send + 'static,
 {
     let mut ready = Vec::with_capacity(connections);
     for _ in 0..connections {
         ready.push(Connection::open(to).await.context("the server takes no connection")?);
     }
-    let (next, start, began) = (Rc::new(Cell::new(0)), Instant::now(), Utc::now());
+    let (next, start, began) = (Arc::new(AtomicUsize::new(0)), Instant::now(), Utc::now());
     let mut running = JoinSet::new();
     for connection in ready {
-        running.spawn_local(send(connection, requests.clone(), next.clone(), start, due));
+        running.spawn(send(connection, requests.clone(), next.clone(), start, due));
     }
     let mut all = Vec::with_capacity(requests.len());
     while let Some(ended) = running.join_next().await {
@@ -92,7 +91,7 @@ where
 async fn send<F>(
     mut connection: Connection,
     requests: Arc<Requests>,
-    next: Rc<Cell<usize>>,
+    next: Arc<AtomicUsize>,
     start: Instant,
     due: F,
 ) -> Result<Vec<Duration>>
@@ -101,7 +100,7 @@ where
 {
     let mut latencies = Vec::new();
     loop {
-        let index = next.replace(next.get() + 1);
+        let index = next.fetch_add(1, Ordering::Relaxed);
         let Some(request) = requests.get(index) else { return Ok(latencies) };
         let from = match due(index) {
             Some(after) => {
