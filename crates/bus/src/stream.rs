@@ -63,6 +63,7 @@ pub trait Stream: Send + Sync {
 pub trait Consumer: Send {
     /// Waits up to `wait` for events and returns those that are there, at most `max`; none when none came. Every one
     /// is then ours for the acknowledgement wait (30 s) and comes again, to whoever asks, unless it is settled by then.
+    /// Within `wait` those who publish very much may go first.
     ///
     /// A fetch that is dropped half-way may leave events in that same state, handed out to nobody.
     async fn fetch(&mut self, max: usize, wait: Duration) -> Result<Vec<Delivery>, ConsumeError>;

@@ -30,14 +30,17 @@ pub struct EmbeddedConfig {
     pub queue: usize,
     /// Requests committed at once. At 256 the fsync is a small part of the cost already.
     pub group: usize,
-    /// So many events that come within `rush_within` are a rush, to which consumers give way: five thousand a second, which
-    /// on two cores are more than cases can be made of beside them. What comes slower is handed out at once.
+    /// So many events stored within `rush_within` are a rush, to which consumers give way: five thousand a second, about
+    /// what one process on two cores makes cases of. What comes slower is handed out at once.
     pub rush: usize,
-    /// A moment, in which a slow disk commits a few groups. A rush is over when so long no more came of it.
+    /// A moment, in which a disk that is not slow commits several groups. A rush is over when so long no more came of it.
     pub rush_within: Duration,
-    /// Longest a consumer gives way before it takes its next events: a quarter of a second, which nobody who texts will
-    /// notice, and in which a rush that lasts leaves most of the machine to those who wait for an answer.
+    /// Longest a consumer gives way before it takes its next events. A quarter of a second, so that a rush leaves most of
+    /// the machine to those who wait for an answer, and cases go on all the same.
     pub rush_wait: Duration,
+    /// Nobody gives way any more where the stream holds this part of `max_bytes`. A fifth: 250,000 texts, of which cases
+    /// are made in some forty seconds, and four fifths of the room are left.
+    pub rush_part: u64,
     /// Waiting consumers look again this often, whatever they were told: nothing depends on a wake-up.
     pub poll_interval: Duration,
     /// How long opening waits for another process to let go of the file: a moment, for a restart that overlaps.
@@ -60,6 +63,7 @@ impl Default for EmbeddedConfig {
             rush: 256,
             rush_within: Duration::from_millis(50),
             rush_wait: Duration::from_millis(250),
+            rush_part: 5,
             poll_interval: Duration::from_secs(1),
             lock_timeout: Duration::from_secs(1),
         }
@@ -67,6 +71,11 @@ impl Default for EmbeddedConfig {
 }
 
 impl EmbeddedConfig {
+    /// Bytes from which on nobody gives way to a rush.
+    pub(super) fn rush_backlog(&self) -> u64 {
+        self.max_bytes / self.rush_part.max(1)
+    }
+
     /// Ids stored up to this moment are forgotten.
     pub(super) fn expired(&self, now: i64) -> i64 {
         now.saturating_sub(millis(self.duplicate_window))

@@ -51,12 +51,13 @@ impl EmbeddedConsumer {
 impl Consumer for EmbeddedConsumer {
     async fn fetch(&mut self, max: usize, wait: Duration) -> Result<Vec<Delivery>, ConsumeError> {
         let deadline = Instant::now() + wait;
+        let left = || deadline.saturating_duration_since(Instant::now());
         loop {
-            self.rush.over(self.config.rush_wait.min(wait)).await;
+            self.rush.over(self.config.rush_wait.min(left())).await;
             // Before looking, so that what arrives while we look wakes us.
             self.arrivals.borrow_and_update();
             let handed = self.lease(max).await?;
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = left();
             if !handed.entries.is_empty() || left.is_zero() {
                 return Ok(handed.entries.into_iter().map(|entry| self.delivery(entry)).collect());
             }

@@ -8,6 +8,7 @@ mod config;
 mod consumer;
 mod database;
 mod known;
+mod ledger;
 mod request;
 mod rush;
 mod schema;

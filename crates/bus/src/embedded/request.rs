@@ -173,3 +173,11 @@ pub(super) struct Outcome {
     pub(super) handed: Vec<Handed>,
     pub(super) standing: Standing,
 }
+
+impl Outcome {
+    /// Events that are new.
+    pub(super) fn stored(&self) -> usize {
+        let new = |published: &&Result<Published, _>| matches!(published, Ok(new) if !new.duplicate);
+        self.published.iter().filter(new).count()
+    }
+}

@@ -11,12 +11,12 @@ use super::EmbeddedConfig;
 /// Notices a rush.
 #[derive(Debug)]
 pub(super) struct Gauge {
-    /// So many events that come within so long a time are one, and it lasts as long again.
+    /// So many events stored within so long a time are one, and it lasts as long again.
     many: usize,
     within: Duration,
     since: Instant,
-    /// Events that came since then.
-    came: usize,
+    /// Events stored since then.
+    stored: usize,
     until: watch::Sender<Instant>,
 }
 
@@ -24,22 +24,24 @@ impl Gauge {
     pub(super) fn of(config: &EmbeddedConfig) -> Self {
         let now = Instant::now();
         let (many, within) = (config.rush, config.rush_within);
-        Self { many, within, since: now, came: 0, until: watch::Sender::new(now) }
+        Self { many, within, since: now, stored: 0, until: watch::Sender::new(now) }
     }
 
     pub(super) fn rush(&self) -> Rush {
         Rush(self.until.subscribe())
     }
 
-    /// So many events just came.
-    pub(super) fn came(&mut self, events: usize) {
+    /// So many events were just stored.
+    pub(super) fn stored(&mut self, events: usize) {
         let now = Instant::now();
         if now >= self.since + self.within {
-            (self.since, self.came) = (now, 0);
+            // These came before the time that begins with them.
+            (self.since, self.stored) = (now, 0);
+            return;
         }
-        self.came = self.came.saturating_add(events);
-        if self.came >= self.many {
-            (self.since, self.came) = (now, 0);
+        self.stored = self.stored.saturating_add(events);
+        if self.stored >= self.many {
+            (self.since, self.stored) = (now, 0);
             self.until.send_replace(now + self.within);
         }
     }
@@ -87,12 +89,13 @@ mod tests {
         let mut gauge = gauge();
         let rush = gauge.rush();
         assert_eq!(waited(&rush).await, Duration::ZERO, "nothing came");
-        gauge.came(60);
+        gauge.stored(60);
         assert_eq!(waited(&rush).await, Duration::ZERO, "a few are no rush");
         sleep(WITHIN).await;
-        gauge.came(60);
+        gauge.stored(60);
+        gauge.stored(60);
         assert_eq!(waited(&rush).await, Duration::ZERO, "nor are as many again, later");
-        gauge.came(60);
+        gauge.stored(60);
         assert_eq!(waited(&rush).await.as_millis(), WITHIN.as_millis());
         assert_eq!(waited(&rush).await, Duration::ZERO, "it is over");
     }
@@ -101,10 +104,10 @@ mod tests {
     async fn a_rush_that_lasts_is_not_waited_out() {
         let mut gauge = gauge();
         let rush = gauge.rush();
-        gauge.came(100);
+        gauge.stored(100);
         let lasts = async {
             loop {
-                gauge.came(64);
+                gauge.stored(64);
                 sleep(Duration::from_millis(10)).await;
             }
         };

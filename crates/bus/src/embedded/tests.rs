@@ -142,23 +142,53 @@ async fn what_was_put_off_once_is_counted_apart_and_is_no_longer_what_waits() {
     assert_eq!((standing.waiting, standing.put_off, standing.shards[0].messages), (None, 1, 1));
 }
 
+/// Three events are a rush that lasts longer than any test.
+fn rushing(rush_wait: Duration) -> EmbeddedConfig {
+    EmbeddedConfig { rush: 3, rush_within: Duration::from_secs(600), rush_wait, ..EmbeddedConfig::default() }
+}
+
+/// How long fetching takes, and what comes.
+async fn fetched(stream: &EmbeddedStream, wait: Duration) -> (Duration, Vec<u64>) {
+    let (mut consumer, start) = (stream.consume(0).await.expect("a consumer"), Instant::now());
+    let deliveries = consumer.fetch(10, wait).await.expect("an answer");
+    (start.elapsed(), deliveries.iter().map(|delivery| delivery.sequence).collect())
+}
+
 #[tokio::test]
 async fn who_takes_events_gives_way_to_a_rush_and_gets_them_all_the_same() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = EmbeddedConfig {
-        rush: 3,
-        // It lasts longer than this test.
-        rush_within: Duration::from_secs(600),
-        rush_wait: Duration::from_millis(500),
-        ..EmbeddedConfig::default()
-    };
+    let (folder, rush_wait) = (tempfile::tempdir().expect("a folder"), Duration::from_millis(50));
     let path = folder.path().join("stream.db");
-    let stream = EmbeddedStream::open(&path, config.clone()).await.expect("a stream");
+    let stream = EmbeddedStream::open(&path, rushing(rush_wait)).await.expect("a stream");
     for number in 0..3 {
         stream.publish(&event(number), 0).await.expect("stored");
     }
-    let (mut consumer, start) = (stream.consume(0).await.expect("a consumer"), Instant::now());
-    let deliveries = consumer.fetch(10, Duration::from_secs(60)).await.expect("events");
-    assert!(start.elapsed() >= config.rush_wait);
-    assert_eq!(deliveries.iter().map(|delivery| delivery.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+    let (took, sequences) = fetched(&stream, Duration::from_secs(60)).await;
+    assert_eq!(sequences, [1, 2, 3]);
+    assert!(took >= rush_wait, "{took:?}");
+}
+
+#[tokio::test]
+async fn who_takes_events_is_not_kept_where_few_are_new_or_much_waits_already_or_nobody_would_wait() {
+    let (folder, minute) = (tempfile::tempdir().expect("a folder"), Duration::from_secs(60));
+    let open = async |name: &str, config| {
+        EmbeddedStream::open(&folder.path().join(name), config).await.expect("a stream")
+    };
+    let repeated = open("repeated.db", rushing(minute)).await;
+    // A fifth of it is one event and a half, so two wait before there could be a rush.
+    let filled = open("filled.db", EmbeddedConfig { max_bytes: 9_000, ..rushing(minute) }).await;
+    for number in 0..6 {
+        repeated.publish(&event(0), 0).await.expect("stored");
+        filled.publish(&event(number), 0).await.expect("stored");
+    }
+    for (stream, all) in [(repeated, vec![1]), (filled, vec![1, 2, 3, 4, 5, 6])] {
+        let (took, sequences) = fetched(&stream, minute).await;
+        assert_eq!(sequences, all);
+        assert!(took < minute, "it was kept");
+    }
+
+    let rushed = open("rushed.db", rushing(minute)).await;
+    for number in 0..3 {
+        rushed.publish(&event(number), 0).await.expect("stored");
+    }
+    assert_eq!(fetched(&rushed, Duration::ZERO).await.1, [1, 2, 3]);
 }

@@ -11,46 +11,11 @@ use tokio::sync::{mpsc, watch};
 use super::clock::{Clock, millis};
 use super::database::{self, Extent};
 use super::known::KnownIds;
+use super::ledger::Ledger;
 use super::request::{Copy, Group, Handed, Lease, Outcome, Publish, Request};
 use super::rush::Gauge;
 use super::{EmbeddedConfig, Standing};
 use crate::{Backlog, PublishError, Published};
-
-/// What the writer knows without asking the file; taken over only when a transaction has committed.
-#[derive(Clone, Debug)]
-struct Ledger {
-    last_sequence: i64,
-    /// Bytes held, by shard.
-    held: Vec<u64>,
-}
-
-impl Ledger {
-    async fn read(connection: &mut SqliteConnection, shards: usize) -> sqlx::Result<Self> {
-        let last_sequence = database::last_sequence(connection).await?;
-        let mut ledger = Self { last_sequence, held: vec![0; shards] };
-        for counted in database::count(connection).await? {
-            *ledger.held(counted.backlog.shard) += counted.backlog.bytes;
-        }
-        Ok(ledger)
-    }
-
-    fn held(&mut self, shard: u32) -> &mut u64 {
-        let index = usize::try_from(shard).unwrap_or(usize::MAX).min(self.held.len() - 1);
-        &mut self.held[index]
-    }
-
-    /// The sequence of one more event, if there is room for it in its shard and in the file.
-    fn admit(&mut self, publish: &Publish, config: &EmbeddedConfig) -> Option<i64> {
-        let total = self.held.iter().fold(publish.size(), |total, held| total.saturating_add(*held));
-        if total > config.max_total_bytes {
-            return None;
-        }
-        let held = self.held(publish.shard);
-        *held = held.checked_add(publish.size()).filter(|held| *held <= config.max_bytes)?;
-        self.last_sequence += 1;
-        Some(self.last_sequence)
-    }
-}
 
 /// What the writer tells others.
 #[derive(Debug)]
@@ -152,9 +117,18 @@ impl Writer {
             // It fails where there is no transaction any more, which is what was wanted.
             let _ = self.execute("rollback").await;
         }
-        self.told.writing.store(committed.is_ok(), Ordering::Relaxed);
-        self.told.gauge.came(group.publishes.len());
+        self.tell(&committed);
         committed
+    }
+
+    fn tell(&mut self, committed: &sqlx::Result<Outcome>) {
+        self.told.writing.store(committed.is_ok(), Ordering::Relaxed);
+        // What waits must not fill the stream because nobody was let at it.
+        if let Ok(outcome) = committed
+            && self.ledger.total() < self.config.rush_backlog()
+        {
+            self.told.gauge.stored(outcome.stored());
+        }
     }
 
     async fn try_commit(&mut self, group: &Group) -> sqlx::Result<Outcome> {
@@ -302,7 +276,7 @@ impl Step<'_> {
         let oldest = counted.iter().filter_map(|shard| shard.waiting_since).min();
         let waiting = oldest.map(|at| Duration::from_millis((self.now - at).max(0).cast_unsigned()));
         let of = |shard| counted.iter().find(|counted| counted.backlog.shard == shard);
-        let shards = (0_u32..).take(self.ledger.held.len()).map(|shard| {
+        let shards = (0_u32..).take(self.ledger.shards()).map(|shard| {
             let counted = of(shard).map(|counted| counted.backlog.clone()).unwrap_or_default();
             Backlog { shard, limit_bytes: self.config.max_bytes, ..counted }
         });
