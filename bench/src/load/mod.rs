@@ -1,5 +1,5 @@
 //! The load: raw TCP, HTTP/1.1 with connections that stay, requests made before the clock starts. It runs on a thread
-//! of its own and costs the machine far less than what it measures.
+//! of its own and takes a sixth of the machine at 40,000 a second, nearly all of it the kernel's.
 
 mod client;
 mod dice;

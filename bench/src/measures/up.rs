@@ -50,8 +50,15 @@ async fn webhooks(plan: &Plan) -> Result<Vec<Finding>> {
         .await?;
     let rates = rounds.iter().map(|(ours, express)| (ours.rate, express.rate));
     let note = "every answer of `up` after an fsync, Express on NATS that syncs every two minutes";
+    let late =
+        format!("windows of {length:?}; `up` makes few cases while webhooks rush in, and Express makes none");
+    let behind = rounds.iter().map(|(ours, _)| ours.behind);
     let goal = Goal::RatioAtLeast(5.0);
-    Ok(vec![Finding::compared("casewire up: webhooks", "/s", "Express", rates, goal).noting(note)])
+    Ok(vec![
+        Finding::compared("casewire up: webhooks", "/s", "Express", rates, goal).noting(note),
+        Finding::alone("casewire up: from the last of these to its case", "s", behind, Goal::None)
+            .noting(late),
+    ])
 }
 
 async fn cases(plan: &Plan) -> Result<Vec<Finding>> {

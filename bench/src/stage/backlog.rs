@@ -164,7 +164,7 @@ async fn inbound(books: &Books, database: &Database) -> Result<u64> {
 }
 
 /// Every text is in a case of its own conversation, no conversation has two, each case that was opened now was
-/// acknowledged once, and every text has its event.
+/// acknowledged once, by a text that was sent or waits in the outbox, and every text has its event.
 async fn check(books: &Books, database: &Database) -> Result<()> {
     let wrong = [
         "select count(*) from message where case_id is null",
@@ -172,6 +172,8 @@ async fn check(books: &Books, database: &Database) -> Result<()> {
         "select count(*) from message m join \"case\" c on c.id = m.case_id where c.conversation_id <> m.conversation_id",
         "select count(*) from \"case\" c left join (select case_id, count(*) from message where automatic group by 1) a \
          on a.case_id = c.id where opened_at > now() - interval '1 day' and a.count is distinct from 1",
+        "select count(*) from message where automatic and provider_sid is null \
+         and id not in (select message_id from outbox)",
         "select abs(count(*) - (select count(*) from event)) from message where direction = 'inbound'",
     ];
     for query in wrong {

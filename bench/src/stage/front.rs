@@ -52,6 +52,8 @@ pub(crate) struct Sample {
     pub(crate) p99: f64,
     /// Seconds of processor time that 10,000 webhooks took, in the front alone.
     pub(crate) cpu: f64,
+    /// Seconds from the last answer until every text was in a case, where the front makes cases.
+    pub(crate) behind: f64,
 }
 
 impl Front {
@@ -113,6 +115,7 @@ impl Front {
         };
         let window = window.with_context(|| format!("{}: {}", self.name, last_words(&self.process)))?;
         let cpu = vitals::cpu_seconds(self.process.pid())? - before;
+        let ended = Instant::now();
         match &self.kept {
             Kept::Streams(family) => {
                 let stored = broker.stored(*family).await?;
@@ -129,7 +132,7 @@ impl Front {
                 self.settled(path, taken.fetch_add(answered, Ordering::Relaxed) + answered).await?;
             }
         }
-        Ok(Sample::of(&window, cpu))
+        Ok(Sample::of(&window, cpu, ended.elapsed()))
     }
 }
 
@@ -168,13 +171,14 @@ pub(crate) enum Load {
 }
 
 impl Sample {
-    fn of(window: &Window, cpu: f64) -> Self {
+    fn of(window: &Window, cpu: f64, behind: Duration) -> Self {
         let latencies = &window.latencies;
         Self {
             rate: window.rate(),
             p50: latencies.percentile(0.5),
             p99: latencies.percentile(0.99),
             cpu: cpu / latencies.len() as f64 * 10_000.0,
+            behind: behind.as_secs_f64(),
         }
     }
 }
