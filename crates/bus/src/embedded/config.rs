@@ -39,7 +39,7 @@ pub struct EmbeddedConfig {
     /// the machine to those who wait for an answer, and cases go on all the same.
     pub rush_wait: Duration,
     /// Nobody gives way any more where the stream holds this part of `max_bytes`. A fifth: 250,000 texts, of which cases
-    /// are made in some forty seconds, and four fifths of the room are left.
+    /// are made in little more than a minute, and four fifths of the room are left.
     pub rush_part: u64,
     /// Waiting consumers look again this often, whatever they were told: nothing depends on a wake-up.
     pub poll_interval: Duration,
