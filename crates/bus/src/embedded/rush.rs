@@ -67,15 +67,15 @@ impl Rush {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::sleep;
+    use tokio::time::advance;
 
     use super::*;
 
     const MOST: Duration = Duration::from_millis(250);
     const WITHIN: Duration = Duration::from_millis(50);
 
-    fn gauge() -> Gauge {
-        Gauge::of(&EmbeddedConfig { rush: 100, rush_within: WITHIN, ..EmbeddedConfig::default() })
+    fn gauge(rush_within: Duration) -> Gauge {
+        Gauge::of(&EmbeddedConfig { rush: 100, rush_within, ..EmbeddedConfig::default() })
     }
 
     async fn waited(rush: &Rush) -> Duration {
@@ -86,12 +86,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_events_at_once_are_waited_out_and_a_few_are_not() {
-        let mut gauge = gauge();
+        let mut gauge = gauge(WITHIN);
         let rush = gauge.rush();
         assert_eq!(waited(&rush).await, Duration::ZERO, "nothing came");
         gauge.stored(60);
         assert_eq!(waited(&rush).await, Duration::ZERO, "a few are no rush");
-        sleep(WITHIN).await;
+        advance(WITHIN).await;
         gauge.stored(60);
         gauge.stored(60);
         assert_eq!(waited(&rush).await, Duration::ZERO, "nor are as many again, later");
@@ -102,19 +102,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rush_that_lasts_is_not_waited_out() {
-        let mut gauge = gauge();
+        let mut gauge = gauge(10 * MOST);
         let rush = gauge.rush();
         gauge.stored(100);
-        let lasts = async {
-            loop {
-                gauge.stored(64);
-                sleep(Duration::from_millis(10)).await;
-            }
+        assert_eq!(waited(&rush).await.as_millis(), MOST.as_millis());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rush_that_goes_on_meanwhile_is_waited_out_to_its_end() {
+        let mut gauge = gauge(WITHIN);
+        let rush = gauge.rush();
+        gauge.stored(100);
+        let goes_on = async {
+            advance(WITHIN / 2).await;
+            gauge.stored(100);
         };
-        let waited = tokio::select! {
-            waited = waited(&rush) => waited,
-            () = lasts => unreachable!("it lasts"),
-        };
-        assert!(waited >= MOST && waited < MOST + WITHIN, "{waited:?}");
+        let (waited, ()) = tokio::join!(waited(&rush), goes_on);
+        assert_eq!(waited.as_millis(), (WITHIN / 2 + WITHIN).as_millis());
     }
 }
