@@ -13,7 +13,6 @@ use async_nats::{Client, ConnectOptions, Request, RequestErrorKind, ServerAddr};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::silence::Silence;
@@ -41,6 +40,9 @@ pub enum ConnectError {
         /// Why.
         source: std::io::Error,
     },
+    /// The library's task of the connection has ended.
+    #[error("the NATS client listens to nothing: {0}")]
+    Listen(#[from] async_nats::SubscribeError),
     /// The library refuses the configuration.
     #[error("the NATS client cannot be set up: {0}")]
     Options(#[from] async_nats::ConnectError),
@@ -88,12 +90,7 @@ impl Connection {
             options = options.reconnect_to_server_callback(move |pool, _| ready(turns.next(&pool)));
         }
         let client = options.connect(servers).await?;
-        let context = ContextBuilder::new()
-            .timeout(config.request_timeout)
-            // Whoever publishes has a bound of its own. This one would count those, too, whose caller has gone.
-            .max_ack_inflight(Semaphore::MAX_PERMITS)
-            .backpressure_on_inflight(false)
-            .build(client.clone());
+        let context = ContextBuilder::new().timeout(config.request_timeout).build(client.clone());
         let silence = several.then(|| Arc::new(Silence::new(config.leave_after)));
         Ok(Self { client, context, request_timeout: config.request_timeout, silence })
     }

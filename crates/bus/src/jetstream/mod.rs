@@ -13,6 +13,7 @@ mod limits;
 mod migrate;
 mod prepare;
 mod publish;
+mod replies;
 mod silence;
 mod turns;
 
@@ -39,6 +40,7 @@ use crate::{
 use board::Board;
 use connection::{ApiError, Connection};
 use consumer::JetStreamConsumer;
+use publish::Publisher;
 
 /// The durable consumer that all workers share.
 const CONSUMER: &str = "work";
@@ -54,7 +56,7 @@ fn stream_name(shard: u32) -> String {
 #[derive(Debug)]
 pub struct JetStream {
     config: JetStreamConfig,
-    publishing: Connection,
+    publishing: Publisher,
     consuming: Connection,
     board: Arc<Board>,
 }
@@ -62,7 +64,7 @@ pub struct JetStream {
 impl JetStream {
     /// Starts connecting and returns at once, whether a server is there or not: [`Stream::connected`] tells.
     pub async fn connect(config: JetStreamConfig) -> Result<Self, ConnectError> {
-        let publishing = Connection::start(&config, "casewire publish").await?;
+        let publishing = Publisher::start(&config).await?;
         let consuming = Connection::start(&config, "casewire consume").await?;
         let board = Arc::new(Board::new(consuming.clone(), &config));
         Ok(Self { config, publishing, consuming, board })
@@ -71,7 +73,7 @@ impl JetStream {
     /// Waits until both connections stand; whether they did in time.
     pub async fn wait_connected(&self, wait: Duration) -> bool {
         let (publishing, consuming) =
-            tokio::join!(self.publishing.wait_up(wait), self.consuming.wait_up(wait));
+            tokio::join!(self.publishing.connection.wait_up(wait), self.consuming.wait_up(wait));
         publishing && consuming
     }
 
@@ -99,7 +101,8 @@ impl JetStream {
 
     /// Sends what is still buffered, acknowledgements above all. What is unsent after `wait` comes again.
     pub async fn flush(&self, wait: Duration) {
-        let both = async { tokio::join!(self.publishing.client.flush(), self.consuming.client.flush()) };
+        let both =
+            async { tokio::join!(self.publishing.connection.client.flush(), self.consuming.client.flush()) };
         let _ = tokio::time::timeout(wait, both).await;
     }
 
@@ -172,23 +175,23 @@ impl Stream for JetStream {
         if shard >= self.shards() {
             return Err(PublishError::Rejected(format!("there is no shard {shard}")));
         }
-        if !self.publishing.up() {
+        if !self.publishing.connection.up() {
             // The library would keep it, and store it long after its caller was told no.
             return Err(PublishError::Unavailable);
         }
-        let published = publish::publish(&self.publishing, event, shard);
+        let published = self.publishing.publish(event, shard);
         let published = tokio::time::timeout(self.config.publish_timeout, published).await;
         let published = published.unwrap_or(Err(PublishError::Timeout));
         match &published {
-            Err(PublishError::Timeout | PublishError::Unavailable) => self.publishing.unanswered(),
-            _ => self.publishing.answered(),
+            Err(PublishError::Timeout | PublishError::Unavailable) => self.publishing.connection.unanswered(),
+            _ => self.publishing.connection.answered(),
         }
         published
     }
 
     async fn on_this_thread(&self) -> Option<Arc<dyn Stream>> {
         // What fails here failed at the start: the configuration is the same.
-        let publishing = Connection::start(&self.config, "casewire publish").await.ok()?;
+        let publishing = Publisher::start(&self.config).await.ok()?;
         let (config, consuming, board) = (self.config.clone(), self.consuming.clone(), self.board.clone());
         Some(Arc::new(Self { config, publishing, consuming, board }))
     }
@@ -208,16 +211,16 @@ impl Stream for JetStream {
     }
 
     fn connected(&self) -> bool {
-        self.publishing.up() && self.consuming.up()
+        self.publishing.connection.up() && self.consuming.up()
     }
 
     fn takes(&self) -> bool {
-        self.publishing.up()
+        self.publishing.connection.up()
     }
 
     fn reconnects(&self) -> u64 {
         let again = |connection: &Connection| connection.connects().saturating_sub(1);
-        again(&self.publishing) + again(&self.consuming)
+        again(&self.publishing.connection) + again(&self.consuming)
     }
 
     fn history(&self) -> Option<&dyn History> {

@@ -1,15 +1,18 @@
 //! An event on its way to the server.
 
-use std::error::Error as _;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{PublishError as Refusal, PublishErrorKind};
-use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::{self, ErrorCode, message::PublishMessage};
+use async_nats::client::PublishErrorKind;
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{HeaderMap, Message, StatusCode};
+use bytes::Bytes;
 use casewire_domain::Event;
+use serde::Deserialize;
 
-use super::connection::Connection;
-use super::stream_name;
+use super::connection::{ConnectError, Connection};
+use super::replies::{Replies, Reply};
+use super::{JetStreamConfig, stream_name};
 use crate::{PublishError, Published};
 
 /// Pause before the one repetition of a publish that found its own id "in process" (error 10158).
@@ -19,75 +22,123 @@ const IN_PROCESS_PAUSE: Duration = Duration::from_millis(100);
 /// the event itself holds, and the server looks closer at each message that has it.
 const TRACEPARENT: &str = "traceparent";
 
-/// Publishes and waits for the acknowledgement, without a bound of its own.
-pub(super) async fn publish(
-    connection: &Connection,
-    event: &Event,
-    shard: u32,
-) -> Result<Published, PublishError> {
-    let subject = format!("in.{shard}.{}", event.kind.as_str());
-    let stream = stream_name(shard);
-    let mut answer = send(connection, &subject, message(event)).await;
-    if matches!(&answer, Err(refusal) if in_process(refusal)) {
-        tokio::time::sleep(IN_PROCESS_PAUSE).await;
-        answer = send(connection, &subject, message(event)).await;
+/// A connection that events go out over, and where their acknowledgements come in.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    pub(super) connection: Connection,
+    replies: Replies,
+}
+
+impl Publisher {
+    /// Starts connecting, and goes on for ever in the background.
+    pub(super) async fn start(config: &JetStreamConfig) -> Result<Self, ConnectError> {
+        let connection = Connection::start(config, "casewire publish").await?;
+        let replies = Replies::listen(&connection.client).await?;
+        Ok(Self { connection, replies })
     }
-    stored(&stream, &answer.map_err(|refusal| error(&refusal))?)
-}
 
-async fn send(
-    connection: &Connection,
-    subject: &str,
-    message: PublishMessage,
-) -> Result<PublishAck, Refusal> {
-    connection.context.send_publish(subject.to_owned(), message).await?.await
-}
-
-fn message(event: &Event) -> PublishMessage {
-    let message = PublishMessage::build()
-        .payload(casewire_proto::encode(event).into())
-        .message_id(event.dedupe_id.as_str());
-    match event.trace.as_ref().filter(|trace| trace.is_sampled()) {
-        Some(trace) => message.header(TRACEPARENT, trace.as_str()),
-        None => message,
-    }
-}
-
-/// Whether the acknowledgement means that the event is in its stream.
-fn stored(stream: &str, ack: &PublishAck) -> Result<Published, PublishError> {
-    if ack.stream != stream {
-        return Err(PublishError::Rejected(format!(
-            "stream {} took what was meant for {stream}",
-            ack.stream
-        )));
-    }
-    if ack.sequence == 0 {
-        // A replicated 2.10 says "duplicate" of an event whose first publish failed: nothing is stored.
-        return Err(PublishError::Unavailable);
-    }
-    Ok(Published { sequence: ack.sequence, duplicate: ack.duplicate })
-}
-
-fn in_process(refusal: &Refusal) -> bool {
-    said(refusal).is_some_and(|said| said.error_code() == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)
-}
-
-/// What the server said, where it said something.
-fn said(refusal: &Refusal) -> Option<&jetstream::Error> {
-    refusal.source()?.downcast_ref()
-}
-
-fn error(refusal: &Refusal) -> PublishError {
-    if let Some(said) = said(refusal) {
-        return by_server(said).unwrap_or_else(|| PublishError::Rejected(refusal.to_string()));
-    }
-    match refusal.kind() {
-        PublishErrorKind::TimedOut => PublishError::Timeout,
-        // No such stream, or no leader; the connection ended; too much in flight.
-        PublishErrorKind::StreamNotFound | PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending => {
-            PublishError::Unavailable
+    /// Publishes and waits for the acknowledgement, without a bound of its own.
+    pub(super) async fn publish(&self, event: &Event, shard: u32) -> Result<Published, PublishError> {
+        let payload = Bytes::from(casewire_proto::encode(event));
+        let mut answer = self.send(event, shard, &payload).await?;
+        if answer.is_in_process() {
+            tokio::time::sleep(IN_PROCESS_PAUSE).await;
+            answer = self.send(event, shard, &payload).await?;
         }
-        _ => PublishError::Rejected(refusal.to_string()),
+        answer.stored(&stream_name(shard))
+    }
+
+    async fn send(&self, event: &Event, shard: u32, payload: &Bytes) -> Result<Answer, PublishError> {
+        match self.ask(self.replies.expect(shard), event, payload).await? {
+            Some(answer) => Ok(answer),
+            // Perhaps it was of an earlier event. Of a subject that is new there is no doubt.
+            None => {
+                let answer = self.ask(self.replies.expect_anew(shard), event, payload).await?;
+                answer.ok_or(PublishError::Unavailable)
+            }
+        }
+    }
+
+    /// What the server says of the event; `None` where that may be about another one.
+    async fn ask(
+        &self,
+        mut reply: Reply,
+        event: &Event,
+        payload: &Bytes,
+    ) -> Result<Option<Answer>, PublishError> {
+        let subject = format!("in.{}.{}", reply.shard(), event.kind.as_str());
+        let (client, headers) = (&self.connection.client, headers(event));
+        client
+            .publish_with_reply_and_headers(subject, reply.subject(), headers, payload.clone())
+            .await
+            .map_err(|error| match error.kind() {
+                PublishErrorKind::Send => PublishError::Unavailable,
+                _ => PublishError::Rejected(error.to_string()),
+            })?;
+        let answer = Answer::read(&reply.answer().await.ok_or(PublishError::Unavailable)?)?;
+        if answer.error.is_some() {
+            return Ok(Some(answer));
+        }
+        let sure = reply.is_sure_of(answer.sequence, answer.duplicate);
+        if sure && !answer.duplicate {
+            reply.was_stored(answer.sequence);
+        }
+        Ok(sure.then_some(answer))
+    }
+}
+
+fn headers(event: &Event) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_MESSAGE_ID, event.dedupe_id.as_str());
+    if let Some(trace) = event.trace.as_ref().filter(|trace| trace.is_sampled()) {
+        headers.insert(TRACEPARENT, trace.as_str());
+    }
+    headers
+}
+
+/// What the server says of a publish: where the event is stored, or why it is not.
+#[derive(Deserialize)]
+struct Answer {
+    error: Option<jetstream::Error>,
+    #[serde(default)]
+    stream: String,
+    #[serde(default, rename = "seq")]
+    sequence: u64,
+    #[serde(default)]
+    duplicate: bool,
+}
+
+impl Answer {
+    fn read(message: &Message) -> Result<Self, PublishError> {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            // No such stream, or no leader.
+            return Err(PublishError::Unavailable);
+        }
+        serde_json::from_slice(&message.payload)
+            .map_err(|_| PublishError::Rejected("the acknowledgement was not understood".to_owned()))
+    }
+
+    fn is_in_process(&self) -> bool {
+        let code = self.error.as_ref().map(jetstream::Error::error_code);
+        code == Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)
+    }
+
+    /// Whether it means that the event is in its stream.
+    fn stored(self, stream: &str) -> Result<Published, PublishError> {
+        if let Some(said) = self.error {
+            return Err(by_server(&said).unwrap_or_else(|| PublishError::Rejected(said.to_string())));
+        }
+        if self.stream != stream {
+            return Err(PublishError::Rejected(format!(
+                "stream {} took what was meant for {stream}",
+                self.stream
+            )));
+        }
+        if self.sequence == 0 {
+            // A replicated 2.10 says "duplicate" of an event whose first publish failed: nothing is stored.
+            return Err(PublishError::Unavailable);
+        }
+        Ok(Published { sequence: self.sequence, duplicate: self.duplicate })
     }
 }
 
@@ -109,27 +160,27 @@ fn by_server(said: &jetstream::Error) -> Option<PublishError> {
 mod tests {
     use super::*;
 
-    fn ack(json: &str) -> PublishAck {
-        serde_json::from_str(json).expect("an acknowledgement")
-    }
-
-    fn refused(json: &str) -> PublishError {
-        let source: jetstream::Error = serde_json::from_str(json).expect("an error");
-        error(&Refusal::with_source(PublishErrorKind::Other, source))
+    fn stored(json: &str) -> Result<Published, PublishError> {
+        serde_json::from_str::<Answer>(json).expect("an answer").stored("IN_0")
     }
 
     #[test]
     fn only_a_place_in_the_right_stream_means_stored() {
-        let published = stored("IN_0", &ack(r#"{"stream":"IN_0","seq":7,"duplicate":true}"#));
+        let published = stored(r#"{"stream":"IN_0","seq":7,"duplicate":true}"#);
         assert_eq!(published, Ok(Published { sequence: 7, duplicate: true }));
-        let never_stored = stored("IN_0", &ack(r#"{"stream":"IN_0","seq":0,"duplicate":true}"#));
+        let never_stored = stored(r#"{"stream":"IN_0","seq":0,"duplicate":true}"#);
         assert_eq!(never_stored, Err(PublishError::Unavailable));
-        let elsewhere = stored("IN_0", &ack(r#"{"stream":"OTHER","seq":7}"#));
-        assert!(matches!(elsewhere, Err(PublishError::Rejected(_))));
+        for elsewhere in [r#"{"stream":"OTHER","seq":7}"#, "{}"] {
+            assert!(matches!(stored(elsewhere), Err(PublishError::Rejected(_))), "{elsewhere}");
+        }
     }
 
     #[test]
     fn the_servers_refusals_are_told_apart() {
+        let refused = |error: &str| {
+            let answer = format!(r#"{{"error":{error},"stream":"IN_0","seq":0}}"#);
+            stored(&answer).expect_err("a refusal")
+        };
         for full in [
             r#"{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}"#,
             r#"{"code":400,"err_code":10002,"description":"resource limits exceeded for account"}"#,
