@@ -74,7 +74,7 @@ pub trait Consumer: Send {
 pub struct Published {
     /// Its place in the stream, above 0. Of a duplicate: the place of the first.
     pub sequence: u64,
-    /// Whether it was there already, under the same dedupe id.
+    /// Whether it was there already, under the same dedupe id. Where an answer got lost it may have been stored just now.
     pub duplicate: bool,
 }
 
@@ -85,7 +85,7 @@ pub enum PublishError {
     /// No answer in time. It may be stored.
     #[error("the stream did not answer in time")]
     Timeout,
-    /// No connection, no such stream yet, or too much in flight already.
+    /// No connection, or no such stream yet.
     #[error("the stream cannot be reached")]
     Unavailable,
     /// The stream, or its server, holds all it may. Goes away when work is done or the limit is raised.

@@ -41,7 +41,7 @@ pub struct JetStreamConfig {
 
     /// Longest a publish may take, retry and all: well within the 15 s that Twilio waits.
     pub publish_timeout: Duration,
-    /// Longest one request to the server may take: within `publish_timeout`, so that its reason is known.
+    /// Longest one request to the server may take that is no publish.
     pub request_timeout: Duration,
     /// Longest one attempt to connect may take. Attempts never end; between them are at most 4 s.
     pub connect_timeout: Duration,

@@ -23,7 +23,7 @@ use crate::PrepareError;
 /// While there is no connection, its state is looked at this often; the library offers nothing to wait for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The configuration cannot be used. Final: a server that is away is no error here.
+/// The configuration cannot be used, or the client ended at once. Final: a server that is away is no error here.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The URL is none, or not of a NATS server.
@@ -40,8 +40,8 @@ pub enum ConnectError {
         /// Why.
         source: std::io::Error,
     },
-    /// The library's task of the connection has ended.
-    #[error("the NATS client listens to nothing: {0}")]
+    /// The client has ended.
+    #[error("the NATS client has ended: {0}")]
     Listen(#[from] async_nats::SubscribeError),
     /// The library refuses the configuration.
     #[error("the NATS client cannot be set up: {0}")]

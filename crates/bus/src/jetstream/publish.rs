@@ -48,42 +48,44 @@ impl Publisher {
         answer.stored(&stream_name(shard))
     }
 
+    /// What the server says of the event: on a used subject only what cannot be about an earlier one is believed, on a
+    /// new subject everything.
     async fn send(&self, event: &Event, shard: u32, payload: &Bytes) -> Result<Answer, PublishError> {
-        match self.ask(self.replies.expect(shard), event, payload).await? {
-            Some(answer) => Ok(answer),
-            // Perhaps it was of an earlier event. Of a subject that is new there is no doubt.
-            None => {
-                let answer = self.ask(self.replies.expect_anew(shard), event, payload).await?;
-                answer.ok_or(PublishError::Unavailable)
+        let stream = stream_name(shard);
+        let mut reply = self.replies.expect(shard);
+        let mut doubted = None;
+        loop {
+            let mut answer = self.ask(&mut reply, event, shard, payload.clone()).await?;
+            let fresh = answer.is_fresh(&stream);
+            if fresh && reply.is_behind_all(answer.sequence) {
+                reply.was_stored(answer.sequence);
+                return Ok(answer);
             }
+            if reply.is_new() {
+                // At the same place: the first answer was about this event after all, as where a stream was made anew.
+                answer.duplicate &= doubted != Some(answer.sequence);
+                return Ok(answer);
+            }
+            doubted = fresh.then_some(answer.sequence);
+            reply = self.replies.expect_anew(shard);
         }
     }
 
-    /// What the server says of the event; `None` where that may be about another one.
     async fn ask(
         &self,
-        mut reply: Reply,
+        reply: &mut Reply,
         event: &Event,
-        payload: &Bytes,
-    ) -> Result<Option<Answer>, PublishError> {
-        let subject = format!("in.{}.{}", reply.shard(), event.kind.as_str());
-        let (client, headers) = (&self.connection.client, headers(event));
-        client
-            .publish_with_reply_and_headers(subject, reply.subject(), headers, payload.clone())
-            .await
-            .map_err(|error| match error.kind() {
-                PublishErrorKind::Send => PublishError::Unavailable,
-                _ => PublishError::Rejected(error.to_string()),
-            })?;
-        let answer = Answer::read(&reply.answer().await.ok_or(PublishError::Unavailable)?)?;
-        if answer.error.is_some() {
-            return Ok(Some(answer));
-        }
-        let sure = reply.is_sure_of(answer.sequence, answer.duplicate);
-        if sure && !answer.duplicate {
-            reply.was_stored(answer.sequence);
-        }
-        Ok(sure.then_some(answer))
+        shard: u32,
+        payload: Bytes,
+    ) -> Result<Answer, PublishError> {
+        let subject = format!("in.{shard}.{}", event.kind.as_str());
+        let client = &self.connection.client;
+        let sent = client.publish_with_reply_and_headers(subject, reply.subject(), headers(event), payload);
+        sent.await.map_err(|error| match error.kind() {
+            PublishErrorKind::Send => PublishError::Unavailable,
+            _ => PublishError::Rejected(error.to_string()),
+        })?;
+        Answer::read(&reply.answer().await.ok_or(PublishError::Unavailable)?)
     }
 }
 
@@ -121,6 +123,11 @@ impl Answer {
     fn is_in_process(&self) -> bool {
         let code = self.error.as_ref().map(jetstream::Error::error_code);
         code == Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)
+    }
+
+    /// Whether it means that the event was stored in this stream just now.
+    fn is_fresh(&self, stream: &str) -> bool {
+        self.error.is_none() && self.stream == stream && self.sequence > 0 && !self.duplicate
     }
 
     /// Whether it means that the event is in its stream.

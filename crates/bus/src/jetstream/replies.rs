@@ -1,13 +1,16 @@
 //! Where the server's acknowledgements come in.
 //!
-//! The library would have each on a subject of its own, and of a new subject a server has to find out who listens to
-//! it. Where subjects are used again it knows: ingest takes a twentieth more events for that.
+//! The library asks for each on a new subject, and for a new subject a server has to look up who listens. Subjects that
+//! are used again it knows: with them ingest takes 5 % more events.
 //!
 //! An acknowledgement names no event, and one must never be taken for another event's. On a subject that was given up
-//! it may still come, and where a stream has replicas an event is acknowledged twice when its leader changes at the
-//! wrong moment. So a subject serves one shard, and is used again only after an event was stored under it; and then an
-//! acknowledgement is believed only if its place in the stream is behind those of all events before
-//! ([`Reply::is_sure_of`]). What is in doubt is asked again, on a subject that is new.
+//! it may still come; and a stream with replicas can answer for an event twice, when its leader changes at the wrong
+//! moment. So a subject serves one shard, and is used again only after an event was stored under it. Then nothing is
+//! believed but that the event was stored, and behind all that were stored under the subject before: a second answer to
+//! one of those names its own place. Whatever else is said may be about an earlier event, and the question is put again,
+//! on a new subject.
+//!
+//! This holds while all who answer on a shard's subject number its events alike: one stream, as it is set up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,8 +33,8 @@ struct Book {
     /// Of each shard as many as were ever waited on at once.
     free: HashMap<u32, Vec<Slot>>,
     waiting: HashMap<u64, oneshot::Sender<Message>>,
-    /// How many subjects there were.
-    made: u64,
+    /// The number of the next new subject.
+    next: u64,
 }
 
 /// A subject.
@@ -40,7 +43,7 @@ struct Slot {
     number: u64,
     subject: Subject,
     shard: u32,
-    /// Where the last event was stored that was acknowledged here.
+    /// Where the last event was stored that was acknowledged here; nothing was asked before where there is none.
     last: Option<u64>,
 }
 
@@ -72,8 +75,8 @@ impl Replies {
     /// A subject that nothing was ever asked on.
     pub(super) fn expect_anew(&self, shard: u32) -> Reply {
         let mut book = lock(&self.book);
-        let number = book.made;
-        book.made += 1;
+        let number = book.next;
+        book.next += 1;
         drop(book);
         self.wait_on(Slot { number, subject: format!("{}{number}", self.prefix).into(), shard, last: None })
     }
@@ -86,10 +89,6 @@ impl Replies {
 }
 
 impl Reply {
-    pub(super) fn shard(&self) -> u32 {
-        self.slot.shard
-    }
-
     /// What the server is to be told.
     pub(super) fn subject(&self) -> Subject {
         self.slot.subject.clone()
@@ -100,11 +99,14 @@ impl Reply {
         (&mut self.answer).await.ok()
     }
 
-    /// Whether an acknowledgement of an event stored at `sequence` is of the event that was asked about. A late one of
-    /// an earlier event says where that is stored, and the one that is awaited can only be stored behind it; of a
-    /// duplicate nothing tells whose it is.
-    pub(super) fn is_sure_of(&self, sequence: u64, duplicate: bool) -> bool {
-        self.slot.last.is_none_or(|last| !duplicate && last < sequence)
+    /// Whether nothing was asked on the subject before: the answer is to this question, whatever it says.
+    pub(super) fn is_new(&self) -> bool {
+        self.slot.last.is_none()
+    }
+
+    /// Whether an event at `sequence` is behind all that were stored under the subject before.
+    pub(super) fn is_behind_all(&self, sequence: u64) -> bool {
+        self.slot.last < Some(sequence)
     }
 
     /// The event was stored, anew, at `sequence`: others may use the subject.
@@ -118,6 +120,7 @@ impl Drop for Reply {
     fn drop(&mut self) {
         let mut book = lock(&self.book);
         if self.reusable {
+            // The reader has taken its number out with the answer.
             book.free.entry(self.slot.shard).or_default().push(self.slot.clone());
         } else {
             book.waiting.remove(&self.slot.number);
@@ -126,15 +129,17 @@ impl Drop for Reply {
 }
 
 /// Hands each answer to who waits for it. One that nobody waits for any more is nobody's.
-async fn read(mut answers: Subscriber, prefix: usize, book: Arc<Mutex<Book>>) {
+async fn read(mut answers: Subscriber, skip: usize, book: Arc<Mutex<Book>>) {
     while let Some(answer) = answers.next().await {
-        let number = answer.subject.get(prefix..).and_then(|number| number.parse().ok());
+        let number = answer.subject.get(skip..).and_then(|number| number.parse().ok());
         let waiting = number.and_then(|number: u64| lock(&book).waiting.remove(&number));
         if let Some(waiting) = waiting {
             // Its receiver may have gone this moment.
             let _ = waiting.send(answer);
         }
     }
+    // The client has ended.
+    lock(&book).waiting.clear();
 }
 
 fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
@@ -198,17 +203,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_may_be_an_earlier_events_is_in_doubt() {
+    async fn only_a_place_behind_all_before_is_told_from_an_earlier_events() {
         let (_server, _client, replies) = replies().await;
         let mut reply = replies.expect(0);
-        assert!(reply.is_sure_of(7, false));
-        assert!(reply.is_sure_of(7, true), "nobody else ever asked here");
+        assert!(reply.is_new() && reply.is_behind_all(7));
         reply.was_stored(7);
         drop(reply);
         let again = replies.expect(0);
-        assert!(again.is_sure_of(8, false));
-        assert!(!again.is_sure_of(7, false), "that is the earlier event");
-        assert!(!again.is_sure_of(8, true), "nobody can tell");
-        assert!(replies.expect_anew(0).is_sure_of(7, true));
+        assert!(!again.is_new() && again.is_behind_all(8));
+        assert!(!again.is_behind_all(7), "that is the earlier event");
+        assert!(replies.expect_anew(0).is_new());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_client_that_has_ended() {
+        let (_server, client, replies) = replies().await;
+        let mut reply = replies.expect(0);
+        client.drain().await.expect("it ends");
+        let answer = tokio::time::timeout(Duration::from_secs(20), reply.answer()).await;
+        assert!(answer.expect("in time").is_none());
     }
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "tests fail loudly, in what they share too")]
 
+mod acknowledgements;
 mod blackhole;
 mod directory;
 mod embedded;

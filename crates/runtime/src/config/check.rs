@@ -126,11 +126,6 @@ impl Config {
               others will compare it too",
             ),
             (
-                self.stream.request_timeout >= self.stream.publish_timeout,
-                "`stream.request_timeout` is not shorter than `stream.publish_timeout`: ingest will not know why the \
-              stream took nothing",
-            ),
-            (
                 self.server.drain_timeout < answer,
                 "`server.drain_timeout` is shorter than a webhook may take: a stop can cut one off",
             ),

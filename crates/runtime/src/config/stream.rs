@@ -44,8 +44,7 @@ section! {
         pub max_message: Size = Size::kib(256),
         /// Time for one attempt to reach the server; attempts never end.
         pub connect_timeout: Duration = Duration::from_secs(2),
-        /// Time for the answer to one request. A healthy server takes milliseconds; shorter than `publish_timeout`, so
-        /// that ingest knows why the stream took nothing.
+        /// Time for the answer to one request that is no publish. A healthy server takes milliseconds.
         pub request_timeout: Duration = Duration::from_secs(2),
         /// How often the server is asked for a sign of life. A dead one is noticed after three times as long, whatever
         /// the network did to its connection.

@@ -185,11 +185,11 @@ fn dangerous_but_legal_settings_are_warned_of_and_the_defaults_are_not() {
     assert_eq!(Config::default().warnings(), Vec::<String>::new());
     let config = load(
         "[server]\npublic_url = \"https://my_host.org\"\n[stream]\nack_wait = \"22s\"\n\
-         request_timeout = \"3s\"\n[ingest]\nbody_timeout = \"13s\"\n[sender]\nlease = \"20s\"\n\
+         [ingest]\nbody_timeout = \"13s\"\n[sender]\nlease = \"20s\"\n\
          [worker]\nsweep_lease = \"20s\"\n",
         &[],
     );
-    assert_eq!(config.unwrap().warnings().len(), 6);
+    assert_eq!(config.unwrap().warnings().len(), 5);
 }
 
 #[test]
