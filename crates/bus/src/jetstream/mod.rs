@@ -190,7 +190,7 @@ impl Stream for JetStream {
     }
 
     async fn on_this_thread(&self) -> Option<Arc<dyn Stream>> {
-        // What fails here failed at the start: the configuration is the same.
+        // A configuration that fails here failed at the start; where a client ends, the shared one goes on.
         let publishing = Publisher::start(&self.config).await.ok()?;
         let (config, consuming, board) = (self.config.clone(), self.consuming.clone(), self.board.clone());
         Some(Arc::new(Self { config, publishing, consuming, board }))

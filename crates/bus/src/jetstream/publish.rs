@@ -98,7 +98,8 @@ fn headers(event: &Event) -> HeaderMap {
     headers
 }
 
-/// What the server says of a publish: where the event is stored, or why it is not.
+/// What the server says of a publish: where the event is stored, or why it is not. The library's own type for both is
+/// an untagged choice, for which serde copies the answer before it reads it.
 #[derive(Deserialize)]
 struct Answer {
     error: Option<jetstream::Error>,
